@@ -1,0 +1,1 @@
+"""Who may do what: policies over principals, and how they combine."""
