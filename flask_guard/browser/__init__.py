@@ -1,0 +1,1 @@
+"""What browsers are told and asked: the security headers of every answer (`headers`)."""
