@@ -1,0 +1,117 @@
+"""The routes. Rules say who may call them; every query names the tenant whose notes it is about."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, abort, request, url_for
+from flask.typing import ResponseReturnValue
+from flask.views import MethodView
+from marshmallow import Schema, fields
+from marshmallow.validate import ContainsNoneOf, Length
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from flask_guard import current_principal, current_tenant
+
+from .extensions import db, guard
+from .models import Note
+
+notes = Blueprint("notes", __name__)
+admin = Blueprint("admin", __name__, url_prefix="/admin")
+guard.require_role("admin")(admin)
+guard.require_tenant()(admin)
+
+no_nul = ContainsNoneOf("\0", error="Text has no NUL characters.")  # PostgreSQL cannot keep them
+
+
+class NoteSchema(Schema):
+    """What a caller may say of a note. Anything else, such as a tenant, is refused: 422."""
+
+    title = fields.String(required=True, validate=[Length(1, 200), no_nul])
+    body = fields.String(load_default="", validate=[Length(max=20_000), no_nul])
+
+
+def make_note(members: dict[str, Any]) -> Note:
+    return Note(tenant_id=current_tenant.id, owner_id=current_principal.id, **members)
+
+
+def find_note(session: Session, note_id: UUID) -> Note:
+    """Return a note of this tenant, or answer 404: another tenant's note is not there."""
+    wanted = select(Note).where(Note.tenant_id == current_tenant.id, Note.id == note_id)
+    return session.scalar(wanted) or abort(404, "There is no such note.")
+
+
+@notes.get("/")
+@guard.public(reason="front page")
+def index() -> ResponseReturnValue:
+    return {"service": "notes", "notes": url_for("notes.list")}
+
+
+@notes.get("/whoami")  # no rule: a verified principal is required
+def whoami() -> ResponseReturnValue:
+    roles, scopes = sorted(current_principal.roles), sorted(current_principal.scopes)
+    return {"id": current_principal.id, "tenant": current_principal.tenant, "roles": roles, "scopes": scopes}
+
+
+@guard.require_tenant()
+class NoteList(MethodView):
+    @guard.require_scope("notes:read")
+    def get(self) -> ResponseReturnValue:
+        mine = select(Note).where(Note.tenant_id == current_tenant.id)
+        with db.begin() as session:
+            newest = session.scalars(mine.order_by(Note.created_at.desc(), Note.id).limit(100))
+            return {"notes": [note.to_dict() for note in newest]}
+
+    @guard.require_scope("notes:write")
+    def post(self) -> ResponseReturnValue:
+        note = make_note(NoteSchema().load(request.get_json()))
+        with db.begin() as session:
+            session.add(note)
+            session.flush()  # gives it its id
+            return note.to_dict(), 201, {"Location": url_for("notes.one", note_id=note.id)}
+
+
+@guard.require_tenant()
+@guard.require_scope("notes:read", methods=["GET"])
+@guard.require_scope("notes:write", methods=["PUT", "DELETE"])
+class OneNote(MethodView):
+    def get(self, note_id: UUID) -> ResponseReturnValue:
+        with db.begin() as session:
+            return find_note(session, note_id).to_dict()
+
+    def put(self, note_id: UUID) -> ResponseReturnValue:
+        members = NoteSchema().load(request.get_json())
+        with db.begin() as session:
+            note = find_note(session, note_id)
+            note.title, note.body = members["title"], members["body"]
+            return note.to_dict()
+
+    def delete(self, note_id: UUID) -> ResponseReturnValue:
+        with db.begin() as session:
+            session.delete(find_note(session, note_id))
+        return "", 204
+
+
+notes.add_url_rule("/notes", view_func=NoteList.as_view("list"))
+notes.add_url_rule("/notes/<uuid:note_id>", view_func=OneNote.as_view("one"))
+
+
+@notes.post("/import")
+@guard.require_tenant()
+@guard.require_scope("notes:write")
+@guard.max_body("16M")
+@guard.json_body("array")
+def import_notes() -> ResponseReturnValue:
+    given = NoteSchema(many=True).load(request.get_json())
+    with db.begin() as session:
+        session.add_all([make_note(members) for members in given])
+    return {"imported": len(given)}, 201
+
+
+@admin.get("/notes/count")
+def count_notes() -> ResponseReturnValue:
+    mine = select(func.count(Note.id)).where(Note.tenant_id == current_tenant.id)
+    with db.begin() as session:
+        return {"notes": session.scalar(mine)}

@@ -1,0 +1,1 @@
+"""The commands: `flask guard ...` inside an application, `flask-guard` outside of one."""

@@ -1,0 +1,29 @@
+"""The command groups: `flask guard` (with an application) and `flask-guard` (without one)."""
+
+from __future__ import annotations
+
+import click
+from flask.cli import AppGroup
+
+from .check import check
+from .config import show_config
+from .data import init_db
+from .demo import demo
+from .keygen import keygen
+from .keys import keys
+from .routes import routes
+from .tokens import token
+
+guard = AppGroup("guard", help="Look after the security of this application.")
+for command in (check, show_config, init_db, keygen, keys, routes, token):
+    guard.add_command(command)
+
+
+@click.group()
+@click.version_option(package_name="flask-guard-kit")
+def main() -> None:
+    """What needs no application. The rest is `flask guard`, inside of one."""
+
+
+main.add_command(demo)
+main.add_command(keygen)

@@ -1,0 +1,378 @@
+"""examples/notes: what it promises, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import importlib
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import event, inspect
+from werkzeug.test import TestResponse
+
+from .support import EXAMPLES
+
+BOTH = ("notes:read", "notes:write")
+MIB = 1024 * 1024
+NO_NOTE = "/notes/00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture(scope="module")
+def notes() -> Iterator[Any]:
+    """The package `notes`, imported as `flask --app examples/notes` does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(EXAMPLES))
+        yield importlib.import_module("notes")
+
+
+def make_app(notes: Any, **config: Any) -> Flask:
+    app: Flask = notes.create_app({"GUARD_JWT_SECRET_KEY": secrets.token_urlsafe(48), **config})
+    return app
+
+
+@pytest.fixture
+def app(notes: Any, database_url: str) -> Iterator[Flask]:
+    app = make_app(notes, DATABASE_URL=database_url)
+    yield app
+    app.extensions["notes.engine"].dispose()
+
+
+@pytest.fixture
+def sqlite_app(notes: Any, tmp_path: Path) -> Iterator[Flask]:
+    """For what has nothing to do with the kind of database."""
+    app = make_app(notes, DATABASE_URL=f"sqlite:///{tmp_path / 'notes.db'}")
+    yield app
+    app.extensions["notes.engine"].dispose()
+
+
+class Caller:
+    """A client that always shows the same token."""
+
+    def __init__(self, app: Flask, tenant: str | None = "acme", *, subject: str = "ada", **issued: Any) -> None:
+        issued.setdefault("scopes", BOTH)
+        self._client: FlaskClient = app.test_client()
+        with app.app_context():
+            token = app.extensions["guard"].tokens.issue(subject, tenant=tenant, **issued)
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    def __call__(self, method: str, path: str, **request: Any) -> TestResponse:
+        return self._client.open(path, method=method, headers=self._headers, **request)
+
+    def write(self, title: str = "Milk", body: str = "Two bottles") -> dict[str, Any]:
+        answer = self("POST", "/notes", json={"title": title, "body": body})
+        assert answer.status_code == 201, answer.text
+        note: dict[str, Any] = answer.get_json()
+        return note
+
+    def titles(self) -> list[str]:
+        return [note["title"] for note in self("GET", "/notes").get_json()["notes"]]
+
+
+def assert_problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
+    assert (answer.status_code, answer.content_type) == (status, "application/problem+json"), answer.text
+    problem: dict[str, Any] = answer.get_json(force=True)
+    assert problem["code"] == code
+    return problem
+
+
+# Notes -------------------------------------------------------------------------------------------------
+
+
+def test_a_note_is_written_read_changed_and_deleted(app: Flask) -> None:
+    ada = Caller(app)
+
+    written = ada("POST", "/notes", json={"title": "Milk"})
+    path = written.headers["Location"]
+    changed = ada("PUT", path, json={"title": "Beer", "body": "One crate"})
+    read = ada("GET", path)
+    deleted = ada("DELETE", path)
+
+    assert written.status_code == 201
+    assert written.get_json() | {"id": "", "created_at": ""} == {
+        "id": "", "title": "Milk", "body": "", "owner": "ada", "created_at": "",
+    }  # fmt: skip
+    assert changed.get_json() == read.get_json() == written.get_json() | {"title": "Beer", "body": "One crate"}
+    assert (deleted.status_code, deleted.data) == (204, b"")
+    assert_problem(ada("GET", path), 404, "not_found")
+
+
+def test_the_list_has_the_newest_hundred(app: Flask) -> None:
+    ada = Caller(app)
+    ada("POST", "/import", json=[{"title": f"old {number}"} for number in range(120)])
+    ada.write("newer")
+    ada.write("newest")
+
+    titles = ada.titles()
+
+    assert len(titles) == 100
+    assert titles[:2] == ["newest", "newer"]
+
+
+@pytest.mark.parametrize(
+    ("members", "pointer"),
+    [
+        pytest.param({"title": "Milk", "tenant_id": "globex"}, "/tenant_id", id="a tenant"),
+        pytest.param({"title": "Milk", "owner_id": "grace"}, "/owner_id", id="an owner"),
+        pytest.param({"title": "Milk", "id": NO_NOTE[-36:]}, "/id", id="an id"),
+        pytest.param({"body": "no title"}, "/title", id="no title"),
+        pytest.param({"title": ""}, "/title", id="an empty title"),
+        pytest.param({"title": None}, "/title", id="a title that is null"),
+        pytest.param({"title": ["Milk"]}, "/title", id="a title that is a list"),
+        pytest.param({"title": "x" * 201}, "/title", id="a title too long"),
+        pytest.param({"title": "Mi\0lk"}, "/title", id="a title with NUL"),
+        pytest.param({"title": "Milk", "body": "x" * 20_001}, "/body", id="a body too long"),
+        pytest.param({"title": "Milk", "body": "\0"}, "/body", id="a body with NUL"),
+    ],
+)
+def test_what_is_no_note_is_refused_by_post_and_put(sqlite_app: Flask, members: dict[str, Any], pointer: str) -> None:
+    ada = Caller(sqlite_app)
+    kept = ada.write()
+
+    answers = [ada("POST", "/notes", json=members), ada("PUT", f"/notes/{kept['id']}", json=members)]
+
+    for answer in answers:
+        problem = assert_problem(answer, 422, "validation_error")
+        assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
+    assert ada("GET", "/notes").get_json() == {"notes": [kept]}
+
+
+def test_the_longest_note_is_kept_as_it_was_given(app: Flask) -> None:
+    longest = {"title": "ü" * 200, "body": "\U0001f95b\n" * 10_000}
+
+    kept = Caller(app).write(**longest)
+
+    assert {name: kept[name] for name in longest} == longest
+
+
+# Tenants -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "request_"),
+    [("GET", {}), ("PUT", {"json": {"title": "Mine now"}}), ("DELETE", {})],
+    ids=["read", "change", "delete"],
+)
+def test_another_tenants_note_is_answered_like_one_that_never_was(
+    app: Flask, method: str, request_: dict[str, Any]
+) -> None:
+    ada, grace = Caller(app), Caller(app, "globex", subject="grace")
+    note = ada.write()
+
+    foreign = assert_problem(grace(method, f"/notes/{note['id']}", **request_), 404, "not_found")
+    unknown = assert_problem(grace(method, NO_NOTE, **request_), 404, "not_found")
+
+    assert foreign | {"request_id": ""} == unknown | {"request_id": ""}
+    assert ada("GET", f"/notes/{note['id']}").get_json() == note
+
+
+def test_lists_counts_and_imports_stay_within_the_tenant(app: Flask) -> None:
+    ada, grace = Caller(app, roles=["admin"]), Caller(app, "globex", subject="grace", roles=["admin"])
+    ada.write("of acme")
+
+    imported = grace("POST", "/import", json=[{"title": "of globex"}, {"title": "of globex"}])
+
+    assert (imported.status_code, imported.get_json()) == (201, {"imported": 2})
+    assert (ada.titles(), grace.titles()) == (["of acme"], ["of globex"] * 2)
+    counts = [who("GET", "/admin/notes/count").get_json() for who in (ada, grace)]
+    assert counts == [{"notes": 1}, {"notes": 2}]
+
+
+def test_every_select_on_notes_names_the_tenant(sqlite_app: Flask) -> None:
+    ada = Caller(sqlite_app, roles=["admin"])
+    note = ada.write()
+    selects: list[str] = []
+
+    def note_select(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if statement.startswith("SELECT") and "FROM notes" in statement.replace("\n", ""):
+            selects.append(statement)
+
+    event.listen(sqlite_app.extensions["notes.engine"], "before_cursor_execute", note_select)
+    for method, path in (
+        ("GET", "/notes"),
+        ("GET", f"/notes/{note['id']}"),
+        ("GET", "/admin/notes/count"),
+        ("DELETE", f"/notes/{note['id']}"),
+    ):
+        assert ada(method, path).status_code < 300
+
+    assert len(selects) == 4
+    assert all("notes.tenant_id = ?" in statement for statement in selects)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/notes"),
+        ("POST", "/notes"),
+        ("GET", NO_NOTE),
+        ("PUT", NO_NOTE),
+        ("DELETE", NO_NOTE),
+        ("POST", "/import"),
+        ("GET", "/admin/notes/count"),
+    ],
+)
+def test_a_token_without_a_tenant_reaches_no_notes(sqlite_app: Flask, method: str, path: str) -> None:
+    nobodys = Caller(sqlite_app, None, roles=["admin"])
+
+    problem = assert_problem(nobodys(method, path), 403, "forbidden")
+
+    assert problem["detail"] == "Tenant identity could not be determined."
+
+
+# Rules -------------------------------------------------------------------------------------------------
+
+
+def test_every_route_but_the_front_page_and_the_probes_is_closed(sqlite_app: Flask) -> None:
+    client = sqlite_app.test_client()
+    opened = []
+
+    for rule in sqlite_app.url_map.iter_rules():
+        path = rule.rule.replace("/notes/<uuid:note_id>", NO_NOTE)
+        for method in rule.methods or ():
+            answer = client.open(path, method=method)
+            if answer.status_code != 401:
+                opened.append((rule.endpoint, answer.status_code))
+
+    assert {endpoint for endpoint, _ in opened} == {"notes.index", "guard_health.live", "guard_health.ready"}
+    assert {status for _, status in opened} == {200}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("GET", "/notes", "notes:read"),
+        ("POST", "/notes", "notes:write"),
+        ("GET", NO_NOTE, "notes:read"),
+        ("PUT", NO_NOTE, "notes:write"),
+        ("DELETE", NO_NOTE, "notes:write"),
+        ("POST", "/import", "notes:write"),
+    ],
+)
+def test_each_method_names_the_scope_that_it_lacks(sqlite_app: Flask, method: str, path: str, scope: str) -> None:
+    others = [held for held in BOTH if held != scope]
+    lacking = Caller(sqlite_app, scopes=others)
+
+    answer = lacking(method, path)
+
+    assert_problem(answer, 403, "insufficient_scope")
+    assert answer.headers["WWW-Authenticate"] == f'Bearer error="insufficient_scope", scope="{scope}"'
+
+
+def test_the_admin_blueprint_asks_for_the_role_admin(sqlite_app: Flask) -> None:
+    problem = assert_problem(Caller(sqlite_app, roles=["editor"])("GET", "/admin/notes/count"), 403, "forbidden")
+
+    assert "admin" not in problem["detail"]
+
+
+def test_whoami_tells_what_the_token_says_and_asks_for_no_tenant(sqlite_app: Flask) -> None:
+    answer = Caller(sqlite_app, None, subject="grace", roles=["b", "a"], scopes=())("GET", "/whoami")
+
+    assert answer.get_json() == {"id": "grace", "tenant": None, "roles": ["a", "b"], "scopes": []}
+
+
+# The import --------------------------------------------------------------------------------------------
+
+
+def test_an_import_takes_an_array_and_nothing_else(sqlite_app: Flask) -> None:
+    ada = Caller(sqlite_app)
+
+    assert_problem(ada("POST", "/import", json={"title": "Milk"}), 400, "invalid_json")
+    assert_problem(ada("POST", "/notes", json=[{"title": "Milk"}]), 400, "invalid_json")
+    assert ada("POST", "/import", json=[]).get_json() == {"imported": 0}
+
+
+def test_an_import_with_one_bad_note_imports_none(app: Flask) -> None:
+    ada = Caller(app)
+
+    problem = assert_problem(ada("POST", "/import", json=[{"title": "Milk"}, {"title": ""}]), 422, "validation_error")
+
+    assert [fault["pointer"] for fault in problem["errors"]] == ["/1/title"]
+    assert ada.titles() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "mebibytes", "status"),
+    [("/notes", 5, 413), ("/import", 5, 422), ("/import", 17, 413)],
+    ids=["a note of 5 MiB", "an import of 5 MiB", "an import of 17 MiB"],
+)
+def test_the_import_takes_more_than_other_routes_but_not_everything(
+    sqlite_app: Flask, path: str, mebibytes: int, status: int
+) -> None:
+    answer = Caller(sqlite_app)("POST", path, json=[{"title": "x" * (mebibytes * MIB)}])
+
+    assert answer.status_code == status
+
+
+# The database ------------------------------------------------------------------------------------------
+
+
+def test_api_keys_are_kept_in_the_database_of_the_notes(app: Flask) -> None:
+    engine = app.extensions["notes.engine"]
+    if engine.dialect.name == "postgresql":
+        assert app.test_cli_runner().invoke(args=["guard", "init-db"]).exit_code == 0
+    Caller(app).write("of acme")
+    Caller(app, "globex").write("of globex")
+    with app.app_context():
+        _, key = app.extensions["guard"].api_keys.create("export", scopes=["notes:read"], tenant="acme")
+
+    answer = app.test_client().get("/notes", headers={"X-API-Key": key})
+
+    assert [note["title"] for note in answer.get_json()["notes"]] == ["of acme"]
+    assert {"notes", "guard_api_keys"} <= set(inspect(engine).get_table_names())
+
+
+def test_without_an_address_notes_are_in_a_private_instance_folder(
+    notes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "instance"
+    find_address: Callable[[Flask], Any] = importlib.import_module("notes.extensions").find_address
+
+    address = find_address(Flask("notes", instance_path=str(folder)))
+
+    assert address.render_as_string() == f"sqlite:///{folder}/notes.sqlite3"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("url", "driver"),
+    [
+        ("postgresql://someone@host/notes", "postgresql+psycopg"),
+        ("postgresql+psycopg://someone@host/notes", "postgresql+psycopg"),
+        ("sqlite:////somewhere/notes.db", "sqlite"),
+    ],
+)
+def test_the_address_of_postgresql_needs_no_driver(notes: Any, url: str, driver: str) -> None:
+    app = Flask("notes")
+    app.config["DATABASE_URL"] = url
+
+    address = importlib.import_module("notes.extensions").find_address(app)
+
+    assert address.drivername == driver
+    assert address.database == url.split("/", 3)[3]
+
+
+def test_the_environment_names_the_database(notes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "elsewhere.db"
+    monkeypatch.setenv("NOTES_DATABASE_URL", f"sqlite:///{file}")
+
+    app = make_app(notes)
+    Caller(app).write()
+    app.extensions["notes.engine"].dispose()
+
+    assert file.is_file()
+
+
+def test_two_applications_keep_their_notes_apart(notes: Any, tmp_path: Path) -> None:
+    first, second = (make_app(notes, DATABASE_URL=f"sqlite:///{tmp_path / name}") for name in ("first.db", "second.db"))
+    Caller(first).write("first")
+
+    titles = Caller(first).titles(), Caller(second).titles()
+
+    assert titles == (["first"], [])
+    for app in (first, second):
+        app.extensions["notes.engine"].dispose()
