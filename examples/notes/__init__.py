@@ -24,6 +24,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config.from_mapping(config)
     app.register_blueprint(notes)
     app.register_blueprint(admin)
-    guard.init_app(app)
     db.init_app(app)
+    guard.init_app(app, db=db)
     return app

@@ -1,4 +1,4 @@
-"""What the application stands on: its database, and its Guard, which keeps API keys in the same database."""
+"""What the application stands on: its database and its Guard."""
 
 from __future__ import annotations
 
@@ -42,4 +42,4 @@ def find_address(app: Flask) -> URL:
 
 
 db = Database()
-guard = Guard(db=db)
+guard = Guard()

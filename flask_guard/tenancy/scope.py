@@ -18,10 +18,10 @@ _scope: ContextVar[Tenant | None] = ContextVar("flask_guard_tenant", default=Non
 def tenant_scope(tenant: str | Tenant) -> Iterator[Tenant]:
     """Bind a tenant until the block ends.
 
-    Raises ValueError for an empty id: it would mean "no tenant" while looking like one.
+    Raises ValueError for an empty or blank id: it would mean "no tenant" while looking like one.
     """
     bound = tenant if isinstance(tenant, Tenant) else Tenant(tenant)
-    if not isinstance(bound.id, str) or not bound.id:
+    if not isinstance(bound.id, str) or not bound.id.strip():
         raise ValueError("a tenant scope needs the id of a tenant")
     token = _scope.set(bound)
     try:

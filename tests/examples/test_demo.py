@@ -69,7 +69,7 @@ def test_the_walk_ends_well_and_counts_its_steps(
         '{"imported": 220}',
         "404 NOT FOUND",
         '"code": "invalid_api_key",',
-        '{"checks": {}, "status": "ok"}',
+        '{"checks": {"db": "ok"}, "status": "ok"}',
         "$ flask --app notes guard routes --check access.lock",
         "No route was opened.",
         "~ GET /admin/notes/count (admin.count_notes): was role(admin) & tenant, is public",

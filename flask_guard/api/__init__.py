@@ -1,0 +1,1 @@
+"""The bundled endpoints, one file each: thin views over what the concerns know."""

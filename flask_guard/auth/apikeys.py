@@ -1,0 +1,201 @@
+"""API keys: made, listed and ended (`ApiKeys`), recognised (`ApiKeyAuthenticator`), and all kinds in turn.
+
+The door of this room for keys: `keyformat` says what a key looks like, `keyrecords` finds its record,
+`statickeys` and `clientkeys` are the other two kinds.
+Rule: a key exists in the answer of `create` and nowhere else; the store has its SHA-256.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Literal, get_args
+
+from ..config.kinds import positive_duration_s
+from ..errors import InvalidApiKey
+from ..protocols import ApiKeyStore, Authenticator, Clock
+from ..values import ApiKeyRecord, Claims, Principal
+from .clientkeys import ClientKeyAuthenticator
+from .keyformat import (
+    SERVICE_PREFIX,
+    client_tenant,
+    digest_of,
+    find_key_id,
+    is_key_id,
+    make_client_key,
+    make_key_id,
+    make_service_key,
+    require_roles,
+    require_scopes,
+    require_text,
+    require_word,
+)
+from .keyrecords import KeyRecords, find_end
+from .statickeys import StaticKeys, build_static_keys
+
+__all__ = [
+    "ApiKeyAuthenticator",
+    "ApiKeys",
+    "ClientKeyAuthenticator",
+    "KeyChain",
+    "KeyKind",
+    "StaticKeys",
+    "build_static_keys",
+    "client_tenant",
+]
+
+KeyKind = Literal["service", "client"]
+
+# How much of a key its record shows: a service key's public id, or 32 of a client key's 122 random bits.
+_SERVICE_PREFIX_LENGTH = 20
+_CLIENT_PREFIX_LENGTH = 8
+
+
+class ApiKeys:
+    """Makes, lists and ends the keys of a store.
+
+    forget: told the id of each key that ends, for example `ApiKeyAuthenticator.forget`, so that this
+    process refuses it from then on; others do after their `max_stale_s`.
+    """
+
+    def __init__(self, store: ApiKeyStore, *, clock: Clock, forget: Iterable[Callable[[str], None]] = ()) -> None:
+        self._store = store
+        self._clock = clock
+        self._forget = tuple(forget)
+
+    def create(
+        self,
+        name: str,
+        *,
+        scopes: Iterable[str] = (),
+        roles: Iterable[str] = (),
+        tenant: str | None = None,
+        expires_in: str | float | timedelta | None = None,
+        kind: KeyKind = "service",
+        description: str = "",
+    ) -> tuple[ApiKeyRecord, str]:
+        """Return a new key's record and the key itself, which is shown this once.
+
+        name: one live key of a tenant has it. expires_in: "90d", seconds, or a timedelta; None is never.
+        kind: "service", or "client", whose key is a UUID and whose tenant is its own unless one is given.
+        Raises ValueError for an argument of the wrong form, Conflict for a name that is taken, and
+        StoreUnavailable.
+        """
+        if kind not in get_args(KeyKind):
+            raise ValueError("kind must be service or client")
+        now = self._now()
+        key_id = make_key_id()
+        key = make_service_key(key_id) if kind == "service" else make_client_key()
+        own_tenant = client_tenant(key) if kind == "client" else None
+        record = ApiKeyRecord(
+            id=key_id,
+            name=require_word(name, what="name"),
+            kind=kind,
+            prefix=key[: _SERVICE_PREFIX_LENGTH if kind == "service" else _CLIENT_PREFIX_LENGTH],
+            digest=digest_of(key),
+            roles=require_roles(roles),
+            scopes=require_scopes(scopes),
+            tenant=own_tenant if tenant is None else require_word(tenant, what="tenant"),
+            created_at=now,
+            expires_at=None if expires_in is None else _end_after(now, expires_in),
+            description=require_text(description, what="description"),
+        )
+        self._store.add(record)
+        return record, key
+
+    def list_keys(self, *, tenant: str | None = None, kind: KeyKind | None = None) -> list[ApiKeyRecord]:
+        """Return the records of keys, newest first, ended ones included. Raises StoreUnavailable."""
+        return self._store.list_keys(tenant=tenant, kind=kind)
+
+    def state_of(self, record: ApiKeyRecord) -> Literal["live", "revoked", "expired"]:
+        """Say whether a key counts at this moment."""
+        if find_end(record, self._clock()) is None:
+            return "live"
+        return "expired" if record.revoked_at is None else "revoked"
+
+    def revoke(self, key_id: str) -> bool:
+        """End a key for good and keep its record. False for an unknown id. Raises StoreUnavailable."""
+        return is_key_id(key_id) and self._end(key_id, self._store.revoke(key_id, self._now()))
+
+    def delete(self, key_id: str) -> bool:
+        """Remove a key and its record. False for an unknown id. Raises StoreUnavailable."""
+        return is_key_id(key_id) and self._end(key_id, self._store.delete(key_id))
+
+    def _end(self, key_id: str, is_known: bool) -> bool:
+        for forget in self._forget:
+            forget(key_id)
+        return is_known
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)
+
+
+class ApiKeyAuthenticator:
+    """Turns a service key into a principal. max_stale_s: as in `KeyRecords`."""
+
+    def __init__(self, store: ApiKeyStore, *, clock: Clock, max_stale_s: float) -> None:
+        self._records = KeyRecords(
+            store, kind="service", make_principal=_make_principal, clock=clock, max_stale_s=max_stale_s
+        )
+
+    def authenticate(self, credential: str) -> Principal | None:
+        """Return the principal of a service key, None for a text that does not begin as one.
+
+        Raises InvalidApiKey for one that is malformed (then no store is asked), unknown, revoked or
+        expired, with one text for all; CredentialStoreUnavailable when that cannot be told.
+        """
+        if not credential.startswith(SERVICE_PREFIX):
+            return None
+        key_id = find_key_id(credential)
+        if key_id is None:
+            raise InvalidApiKey(detail=f"a malformed service key of {len(credential)} characters")
+        principal = self._records.find(credential)
+        if principal is None:
+            raise InvalidApiKey(detail=f"the service key {key_id} is unknown")
+        return principal
+
+    def forget(self, key_id: str) -> None:
+        """Drop what is remembered of a key that was revoked or deleted."""
+        self._records.forget(key_id)
+
+    def after_fork(self) -> None:
+        self._records.after_fork()
+
+
+class KeyChain:
+    """Asks several authenticators in turn; a key that none of them claims is refused."""
+
+    def __init__(self, authenticators: Sequence[Authenticator]) -> None:
+        self._authenticators = tuple(authenticators)
+
+    def authenticate(self, credential: str) -> Principal:
+        """Return the principal of the first authenticator that claims the key.
+
+        Raises what that one raises, InvalidApiKey when there is none.
+        """
+        for authenticator in self._authenticators:
+            principal = authenticator.authenticate(credential)
+            if principal is not None:
+                return principal
+        raise InvalidApiKey(detail=f"a key of no known kind, of {len(credential)} characters")
+
+
+def _make_principal(record: ApiKeyRecord) -> Principal:
+    return Principal(
+        id=record.id,
+        kind="service",
+        method="service_key",
+        roles=record.roles,
+        scopes=record.scopes,
+        tenant=record.tenant,
+        claims=Claims({"name": record.name, "key_id": record.id}),
+    )
+
+
+def _end_after(now: datetime, expires_in: str | float | timedelta) -> datetime:
+    try:
+        if isinstance(expires_in, timedelta):
+            expires_in = expires_in.total_seconds()
+        return now + timedelta(seconds=positive_duration_s(expires_in))
+    except (ValueError, OverflowError) as exc:
+        raise ValueError("expires_in must be a duration above zero, such as 90d") from exc

@@ -1,0 +1,1 @@
+"""The checklist: what a running application should not be deployed with."""

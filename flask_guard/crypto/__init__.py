@@ -1,0 +1,1 @@
+"""Keys and what is done with them; no knowledge of requests, tokens' claims or settings."""

@@ -1,0 +1,238 @@
+"""Guard: what users hold. Decorators, `init_app`, and the services of the current application.
+
+    guard = Guard()
+
+    @app.get("/notes")
+    @guard.require_scope("notes:read")
+    def notes(): ...
+
+    guard.init_app(app)
+
+One Guard may serve several applications; it keeps no application, each keeps its own runtime.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Literal, TypeVar, cast
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup
+
+from .authz import policies
+from .authz.policies import Policy
+from .config.settings import Settings
+from .errors import ConfigError
+from .pipeline import rules
+from .pipeline.definitions import Definitions
+from .pipeline.desks import ApiKeyDesk, TokenDesk
+from .pipeline.rules import Rule
+from .pipeline.runtime import EXTENSION_KEY, Runtime
+from .pipeline.steps import Position
+from .protocols import Clock, ErrorFormatter
+from .wiring import Supplied, install, read_settings
+
+Target = TypeVar("Target")
+Methods = Iterable[str] | None
+
+
+class Guard:
+    """The extension. `Guard(app, **options)` or `Guard()` and `init_app(app, **options)` later.
+
+    db: a Flask-SQLAlchemy or Flask-SQLAlchemy-Lite object; engine: a plain SQLAlchemy engine; with
+    neither, the application's own is found when there is one.
+    error_formatter: gives refusals another shape than RFC 9457 (`protocols.ErrorFormatter`).
+    clock: seconds since the epoch, for tests.
+    options: settings, in lower case without their prefix: `jwt_leeway="5s"` is GUARD_JWT_LEEWAY.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        db: Any = None,
+        engine: Any = None,
+        error_formatter: ErrorFormatter | None = None,
+        clock: Clock = time.time,
+        **options: Any,
+    ) -> None:
+        self._definitions = Definitions()
+        self._apps: weakref.WeakSet[Flask] = weakref.WeakSet()
+        self._supplied = Supplied(db=db, engine=engine, error_formatter=error_formatter, clock=clock)
+        self._options = options
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask, *, db: Any = None, engine: Any = None, **options: Any) -> None:
+        """Guard an application. What is given here stands above what the constructor was given.
+
+        Sets `app.extensions["guard"]`, hooks into requests, mounts the probes, adds `flask guard`.
+        Raises ConfigError with every fault of the settings; then nothing has been hooked in.
+        """
+        if "guard" in app.extensions:
+            raise ConfigError("This application has a Guard already; init_app is called once.")
+        settings = read_settings(app, {**self._options, **options})
+        supplied = self._supplied
+        if db is not None or engine is not None:
+            supplied = replace(supplied, db=db, engine=engine)
+        runtime = install(app, settings, self._definitions, supplied, sibling_apps=lambda: list(self._apps))
+        self._apps.add(app)
+        app.extensions["guard"] = self
+        app.extensions[EXTENSION_KEY] = runtime
+        app.cli.add_command(GuardCommands("guard", help="Look after the security of this application."))
+
+    # Rules ---------------------------------------------------------------------------------------------
+
+    def _rule(self, rule: Rule) -> Callable[[Target], Target]:
+        return self._definitions.annotations.decorator(rule)
+
+    def public(self, *, reason: str, methods: Methods = None) -> Callable[[Target], Target]:
+        """No credential is needed, and none is looked at. The reason is printed by `flask guard routes`."""
+        return self._rule(rules.public(reason=reason, methods=methods))
+
+    def optional_auth(self, *, methods: Methods = None) -> Callable[[Target], Target]:
+        """An absent credential passes, a bad one is 401, a good one authenticates."""
+        return self._rule(rules.optional_auth(methods=methods))
+
+    def authenticated(self, *, methods: Methods = None) -> Callable[[Target], Target]:
+        """Any principal; what a route without a rule asks for."""
+        return self._rule(rules.require_authenticated(methods=methods))
+
+    def require(self, policy: Policy, *, methods: Methods = None) -> Callable[[Target], Target]:
+        """The policy must say yes; combine policies with `&`, `|` and `~` (`flask_guard.policies`)."""
+        return self._rule(rules.require(policy, methods=methods))
+
+    def require_role(self, *roles: str, all: bool = False, methods: Methods = None) -> Callable[[Target], Target]:
+        """One of the roles, or all of them. Without a credential 401, without the role 403."""
+        return self.require(policies.role(*roles, all=all), methods=methods)
+
+    def require_scope(self, *scopes: str, methods: Methods = None) -> Callable[[Target], Target]:
+        """All of the scopes; a held `*` or `notes:*` covers more than one."""
+        return self.require(policies.scope(*scopes), methods=methods)
+
+    def require_tenant(self, *, methods: Methods = None) -> Callable[[Target], Target]:
+        """The credential names a tenant."""
+        return self.require(policies.tenant(), methods=methods)
+
+    def require_fresh(
+        self, max_age: str | float = "10m", *, mfa: bool = False, methods: Methods = None
+    ) -> Callable[[Target], Target]:
+        """A login within max_age, with a second factor if asked (RFC 9470)."""
+        return self.require(policies.fresh(max_age, mfa=mfa), methods=methods)
+
+    def max_body(self, size: str | int, *, methods: Methods = None) -> Callable[[Target], Target]:
+        """The largest body of this route: bytes, or text such as "32K"; lower or higher than the default."""
+        return self._rule(rules.max_body(size, methods=methods))
+
+    def json_body(self, *kinds: str, methods: Methods = None) -> Callable[[Target], Target]:
+        """What a JSON body may be at its top: "object" (the default), "array", "scalar"."""
+        return self._rule(rules.json_body(*kinds, methods=methods))
+
+    def rules(self, patterns: Mapping[str, Any]) -> None:
+        """Rule on endpoints that cannot be annotated: `{"static": public(reason="assets")}`.
+
+        A pattern that matches no endpoint is an error when the rules are compiled.
+        """
+        self._require_open("guard.rules()")
+        self._definitions.add_rules(patterns)
+
+    # Definitions ---------------------------------------------------------------------------------------
+
+    def register(
+        self,
+        step: str,
+        fn: Callable[..., Any],
+        position: Position = "before",
+        *,
+        endpoints: Iterable[str] = (),
+        blueprints: Iterable[str] = (),
+        methods: Iterable[str] = (),
+        name: str | None = None,
+    ) -> None:
+        """Put a function of your own at a named step (`pipeline.steps`).
+
+        It takes the RequestContext and returns None to go on or a response to end the chain; at the step
+        "respond" it takes context and response and may return another response.
+        """
+        self._require_open("guard.register()")
+        self._definitions.add_step(
+            step,
+            fn,
+            position=position,
+            endpoints=endpoints,
+            blueprints=blueprints,
+            methods=methods,
+            name=name,
+        )
+
+    def add_header(
+        self,
+        name: str,
+        value: str,
+        *,
+        mode: Literal["set", "append", "if-missing"] = "set",
+        endpoints: Iterable[str] = (),
+    ) -> None:
+        """Send a header with every answer, or with those of some endpoints (patterns)."""
+        self._require_open("guard.add_header()")
+        self._definitions.add_header(name, value, mode=mode, endpoints=endpoints)
+
+    def health_check(self, name: str, check: Callable[[], Any]) -> None:
+        """Add a check to the ready probe: well unless it raises, returns False or is late."""
+        self._definitions.add_health_check(name, check)
+
+    def _require_open(self, what: str) -> None:
+        for app in self._apps:
+            if app.extensions[EXTENSION_KEY].plans is not None:
+                raise ConfigError(
+                    f"{what} came after the rules were compiled; call it while the application is set up."
+                )
+
+    # The running application ---------------------------------------------------------------------------
+
+    def compile(self, app: Flask) -> None:
+        """Compile the rules of an application now. Raises ConfigError with every fault."""
+        cast(Runtime, app.extensions[EXTENSION_KEY]).compile()
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime of the current application, or of the only one."""
+        if current_app and EXTENSION_KEY in current_app.extensions:
+            return cast(Runtime, current_app.extensions[EXTENSION_KEY])
+        apps = list(self._apps)
+        if len(apps) != 1:
+            raise RuntimeError("This needs an application context: the Guard serves none or several applications.")
+        return cast(Runtime, apps[0].extensions[EXTENSION_KEY])
+
+    @property
+    def settings(self) -> Settings:
+        """What was configured, typed, with secrets that do not print."""
+        return self.runtime.settings
+
+    @property
+    def tokens(self) -> TokenDesk:
+        """Issues access tokens: `guard.tokens.issue("user-1", roles=["editor"], tenant="acme")`."""
+        return TokenDesk(self.runtime)
+
+    @property
+    def api_keys(self) -> ApiKeyDesk:
+        """Creates, lists and revokes API keys: `guard.api_keys.create(name="ci", scopes=["notes:read"])`."""
+        return ApiKeyDesk(self.runtime)
+
+
+class GuardCommands(AppGroup):
+    """`flask guard`: the commands are loaded when one of them is asked for."""
+
+    def _load(self) -> AppGroup:
+        return cast(AppGroup, importlib.import_module("flask_guard.cli.main").guard)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return self._load().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self._load().get_command(ctx, cmd_name)

@@ -1,0 +1,1 @@
+"""The network: who calls us, and how we call others."""

@@ -1,0 +1,166 @@
+"""The access map: who may call what, read from the plans that requests use, and its lock file.
+
+A lock file is the map as it was agreed on. `compare` says what has changed since, and which of it opens.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .plan import Plan, PlanTable
+from .rules import Access
+
+LOCK_VERSION = 1
+_OPENNESS = {Access.PUBLIC: 0, Access.OPTIONAL: 1, Access.AUTHENTICATED: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRow:
+    """One line of the map.
+
+    requirement: the policy as text, empty for none. origin: where the access was set.
+    is_enforced: False where nothing is refused (GUARD_DEFAULT_ACCESS=report-only).
+    """
+
+    endpoint: str
+    method: str
+    paths: tuple[str, ...]
+    access: str
+    requirement: str
+    reason: str
+    origin: str
+    lifted: tuple[str, ...]
+    max_body_bytes: int | None
+    is_enforced: bool = True
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.endpoint, self.method
+
+    @property
+    def asks(self) -> str:
+        """What the route asks of a caller, in words."""
+        words = [] if self.is_enforced else ["report-only"]
+        if self.access != Access.AUTHENTICATED or not self.requirement:
+            words.append(self.access)
+        if self.requirement:
+            words.append(self.requirement)
+        return "; ".join(words)
+
+
+def make_access_map(table: PlanTable) -> list[AccessRow]:
+    """Return every endpoint and method, in the order of the endpoints' names."""
+    rows = []
+    for endpoint in table.endpoints:
+        for plan in table.plans[endpoint.name].values():
+            rows.append(_row(plan, endpoint.paths, table.is_enforced))
+    return rows
+
+
+def _row(plan: Plan, paths: Sequence[str], is_enforced: bool) -> AccessRow:
+    return AccessRow(
+        endpoint=plan.endpoint or "",
+        method=plan.method,
+        paths=tuple(paths),
+        access=str(plan.access),
+        requirement=plan.requirement.describe() if plan.requirement is not None else "",
+        reason=plan.reason,
+        origin=plan.origin,
+        lifted=plan.lifted,
+        max_body_bytes=plan.max_body_bytes,
+        is_enforced=is_enforced,
+    )
+
+
+def dump_lock(rows: Iterable[AccessRow]) -> str:
+    """Return the lock file's text: one route a line, so that a review shows what changed."""
+    lines = ",\n  ".join(json.dumps(asdict(row), ensure_ascii=False) for row in rows)
+    return f'{{"version": {LOCK_VERSION}, "routes": [\n  {lines}\n]}}\n'
+
+
+def parse_lock(text: str) -> list[AccessRow]:
+    """Return the rows of a lock file. Raises ValueError when it is not one."""
+    try:
+        document = json.loads(text)
+        if document["version"] != LOCK_VERSION:
+            raise ValueError(f"version {document['version']!r} of the lock file is not known")
+        return [_parse_row(entry) for entry in document["routes"]]
+    except (KeyError, TypeError) as exc:
+        raise ValueError("this is not a lock file of `flask guard routes --lock`") from exc
+
+
+def _parse_row(entry: dict[str, Any]) -> AccessRow:
+    Access(entry["access"])  # a word that is none would be compared as if it were
+    return AccessRow(**{**entry, "paths": tuple(entry["paths"]), "lifted": tuple(entry["lifted"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference between the lock and the application. opens: it lets somebody in who was not before."""
+
+    opens: bool
+    text: str
+
+
+def compare(locked: Iterable[AccessRow], current: Iterable[AccessRow]) -> list[Change]:
+    """Return what differs, what opens first.
+
+    A changed requirement counts as opening, and so does a policy that says other words: only a person can
+    tell what it means. A policy that decides otherwise and describes itself as before is not noticed.
+    """
+    before = {row.key: row for row in locked}
+    after = {row.key: row for row in current}
+    changes = [_added(after[key]) for key in after.keys() - before.keys()]
+    changes += [_removed(before[key]) for key in before.keys() - after.keys()]
+    for key in before.keys() & after.keys():
+        changes += _changed(before[key], after[key])
+    return sorted(changes, key=lambda change: (not change.opens, change.text))
+
+
+def _title(row: AccessRow) -> str:
+    return f"{row.method} {' '.join(row.paths)} ({row.endpoint})"
+
+
+def _added(row: AccessRow) -> Change:
+    return Change(True, f"+ {_title(row)}: {row.asks}, a new route")
+
+
+def _removed(row: AccessRow) -> Change:
+    return Change(False, f"- {_title(row)}: {row.asks}, gone")
+
+
+def _changed(before: AccessRow, after: AccessRow) -> list[Change]:
+    title = f"~ {_title(after)}"
+    changes = []
+    if _asked(before) != _asked(after):
+        changes.append(Change(_opens(before, after), f"{title}: was {before.asks}, is {after.asks}"))
+    if before.paths != after.paths:
+        is_new = not set(after.paths) <= set(before.paths)
+        changes.append(Change(is_new, f"{title}: was at {' '.join(before.paths)}"))
+    if before.max_body_bytes != after.max_body_bytes:
+        now = "the default" if after.max_body_bytes is None else f"{after.max_body_bytes} bytes"
+        changes.append(Change(_takes_more(before, after), f"{title}: takes bodies up to {now}"))
+    return changes
+
+
+def _asked(row: AccessRow) -> tuple[str, str, bool]:
+    """What is compared: not the words, because a policy may describe itself by the word for an access."""
+    return row.access, row.requirement, row.is_enforced
+
+
+def _opens(before: AccessRow, after: AccessRow) -> bool:
+    if before.is_enforced != after.is_enforced:
+        return before.is_enforced
+    if before.requirement and before.requirement != after.requirement:
+        return True
+    return _OPENNESS[Access(after.access)] < _OPENNESS[Access(before.access)]
+
+
+def _takes_more(before: AccessRow, after: AccessRow) -> bool:
+    """Say whether a route may take larger bodies than before; the default is not in the file, so it may."""
+    if before.max_body_bytes is None or after.max_body_bytes is None:
+        return True
+    return after.max_body_bytes > before.max_body_bytes

@@ -1,0 +1,132 @@
+"""The outer shell: wraps `app.wsgi_app` and holds even when Flask itself fails.
+
+It gives the request its id and its bounded body, sends the headers with every answer whoever made it
+(an `after_request` of another extension may raise; the answer to that has them too), and writes the access
+log. Rule: nothing here depends on the route, except through the plan that the hooks put into the context.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+from ..browser.headers import NO_STORE, NO_STORE_AUTHENTICATED, HeaderRule, apply_header_rules
+from ..errors import BodyTooLarge
+from ..limits.payload import BoundedInput
+from ..logs.access import AccessEvent, access_level, log_access
+from ..net.identifiers import choose_request_id, parse_traceparent
+from ..values import ANONYMOUS
+from .answers import Refused, from_refusal, internal_error, make_response, render
+from .context import ENVIRON_KEY, RequestContext
+from .failures import log_failure, log_refusal
+from .runtime import Runtime
+
+access_logger = logging.getLogger("flask_guard.access")
+# A view's own Cache-Control does not stand above these: no cache may keep a credential.
+_NO_STORE_RULES = tuple(HeaderRule(name, value) for name, value in NO_STORE)
+WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Edge:
+    """The WSGI application around a Flask application."""
+
+    def __init__(self, runtime: Runtime, wsgi_app: WSGIApp) -> None:
+        self.runtime = runtime
+        self.wsgi_app = wsgi_app
+        self._complete = runtime.headers.complete
+        self._clock = runtime.clock
+        self._max_body = runtime.settings.limits.max_body_bytes
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        context = self.open_context(environ)
+        complete = self._complete
+
+        def start(status: str, headers: Iterable[tuple[str, str]], exc_info: Any = None) -> Any:
+            context.status = int(status[:3])
+            sent = list(headers)
+            self._apply_route_headers(context, sent)
+            if context.answers_credentials:
+                apply_header_rules(sent, _NO_STORE_RULES)
+            complete(sent, self._extra_headers(context), status=status)
+            return start_response(status, sent, exc_info) if exc_info else start_response(status, sent)
+
+        try:
+            if self.runtime.plans is None:
+                self.runtime.compile()
+            answer = self.wsgi_app(environ, start)
+        except Exception as exc:
+            if self.runtime.propagates_errors:
+                raise
+            answer = self._fail(context, start, exc)
+        self._log(context)
+        return answer
+
+    def open_context(self, environ: dict[str, Any]) -> RequestContext:
+        """Put a new RequestContext into the environment and return it."""
+        context = RequestContext(
+            environ,
+            request_id=choose_request_id(environ.get("HTTP_X_REQUEST_ID")),
+            now=self._clock(),
+            started_ns=time.perf_counter_ns(),
+        )
+        environ[ENVIRON_KEY] = context
+        if "HTTP_TRACEPARENT" in environ:
+            context.trace_id = parse_traceparent(environ["HTTP_TRACEPARENT"])
+        if not self.runtime.is_report_only and (environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in environ):
+            self._bound_body(context)
+        return context
+
+    def _bound_body(self, context: RequestContext) -> None:
+        def refuse(limit_bytes: int) -> Refused:
+            refusal = BodyTooLarge(detail=f"more than {limit_bytes} bytes sent")
+            log_refusal(context, refusal)
+            problem = from_refusal(refusal, request_id=context.request_id)
+            return Refused(make_response(problem, self.runtime.error_formatter), refusal.code)
+
+        environ = context.environ
+        context.body = environ["wsgi.input"] = BoundedInput(environ["wsgi.input"], self._max_body, refuse)
+
+    def _extra_headers(self, context: RequestContext) -> tuple[tuple[str, str], ...]:
+        request_id = ("X-Request-Id", context.request_id)
+        if context.principal is not ANONYMOUS:
+            return (request_id, NO_STORE_AUTHENTICATED)
+        return (request_id,)
+
+    def _apply_route_headers(self, context: RequestContext, headers: list[tuple[str, str]]) -> None:
+        definitions = self.runtime.definitions.headers
+        if definitions:
+            endpoint = context.plan.endpoint if context.plan else None
+            apply_header_rules(headers, [header.rule for header in definitions if header.applies(endpoint)])
+
+    def _fail(self, context: RequestContext, start: Callable[..., Any], error: Exception) -> Iterable[bytes]:
+        """Answer for an application that raised: rules that do not compile, a teardown that failed."""
+        log_failure(context, error)
+        body, headers = render(internal_error(context.request_id), self.runtime.error_formatter)
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+        begun = (type(error), error, error.__traceback__) if context.status else None  # PEP 3333, "exc_info"
+        start(f"{int(status)} {status.phrase}", headers, begun)
+        return [body]
+
+    def _log(self, context: RequestContext) -> None:
+        plan = context.plan
+        if (plan is not None and plan.is_probe) or not access_logger.isEnabledFor(access_level(context.status)):
+            return
+        principal = context.principal
+        log_access(
+            access_logger,
+            AccessEvent(
+                method=context.method,
+                route=context.route,
+                status=context.status,
+                duration_ms=(time.perf_counter_ns() - context.started_ns) / 1e6,
+                request_id=context.request_id,
+                trace_id=context.trace_id,
+                actor=principal.id if principal.is_authenticated else None,
+                tenant=principal.tenant,
+                code=context.refusal_code,
+                matched_rule_id=context.decision.matched_rule_id if context.decision else None,
+            ),
+        )

@@ -1,0 +1,102 @@
+"""How the rules of several levels become one answer for a route and a method.
+
+Pure. Levels run from the outside in: blueprints, patterns of `guard.rules`, view classes, the view, the
+method. Requirements add up; of public, optional and authenticated the innermost wins; public on a level
+lifts the requirements outside of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ..authz.policies import AllOf, Policy
+from ..config.sections import DefaultAccess
+from .rules import Access, Rule
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The rules written at one place. name: for people, such as "blueprint admin"."""
+
+    name: str
+    rules: tuple[Rule, ...]
+
+
+@dataclass(slots=True)
+class Merged:
+    """What the rules of a route say about one method.
+
+    lifted: requirements that a public inside of them has set aside.
+    """
+
+    access: Access
+    origin: str
+    reason: str = ""
+    requirements: list[Policy] = field(default_factory=list)
+    lifted: list[str] = field(default_factory=list)
+    max_body_bytes: int | None = None
+    json_kinds: frozenset[str] = frozenset({"object"})
+
+    @property
+    def requirement(self) -> Policy | None:
+        if not self.requirements:
+            return None
+        return self.requirements[0] if len(self.requirements) == 1 else AllOf(tuple(self.requirements))
+
+
+def default_for(method: str, default: DefaultAccess) -> Access:
+    """Return what a method without a rule asks for. An open default still refuses a bad credential."""
+    if default == "public" or (default == "public-read" and method in SAFE_METHODS):
+        return Access.OPTIONAL
+    return Access.AUTHENTICATED
+
+
+def merge(levels: Iterable[Level], *, method: str, default: DefaultAccess) -> tuple[Merged, list[str]]:
+    """Return the merged rules of a method, and what is wrong with them."""
+    merged = Merged(default_for(method, default), "default")
+    faults: list[str] = []
+    for level in levels:
+        rules = [rule for rule in level.rules if rule.covers(method)]
+        faults += _find_contradictions(level.name, rules)
+        _apply_access(merged, level.name, rules)
+        _apply_requirements(merged, level.name, rules)
+        for rule in rules:
+            merged.max_body_bytes = rule.max_body_bytes or merged.max_body_bytes
+            merged.json_kinds = rule.json_kinds or merged.json_kinds
+    return merged, faults
+
+
+def _find_contradictions(level: str, rules: Sequence[Rule]) -> list[str]:
+    bases = {rule.access for rule in rules if rule.access is not None}
+    required = [rule for rule in rules if rule.policy is not None]
+    if len(bases) > 1:
+        return [f"{level} is {' and '.join(sorted(bases))} at once."]
+    sizes = {rule.max_body_bytes for rule in rules if rule.max_body_bytes is not None}
+    if len(sizes) > 1:
+        return [f"{level} has max_body() of {' and '.join(map(str, sorted(sizes)))} bytes at once."]
+    if Access.PUBLIC in bases and required:
+        return [f"{level} is public and has {required[0].text}; one of the two must go."]
+    return []
+
+
+def _apply_access(merged: Merged, level: str, rules: Sequence[Rule]) -> None:
+    for rule in rules:
+        if rule.access is None:
+            continue
+        merged.access, merged.origin, merged.reason = rule.access, level, rule.reason
+        if rule.access is Access.PUBLIC:
+            merged.lifted += [policy.describe() for policy in merged.requirements]
+            merged.requirements.clear()
+
+
+def _apply_requirements(merged: Merged, level: str, rules: Sequence[Rule]) -> None:
+    policies = [rule.policy for rule in rules if rule.policy is not None]
+    if not policies:
+        return
+    merged.requirements += policies
+    # A requirement is about a principal: only an explicit optional_auth() lets it judge the anonymous one.
+    if merged.access is Access.PUBLIC or merged.origin == "default":
+        merged.access, merged.origin, merged.reason = Access.AUTHENTICATED, level, ""
