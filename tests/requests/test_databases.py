@@ -68,7 +68,7 @@ def _users_table(url: str) -> set[str]:
 
 
 def test_a_key_made_in_the_applications_database_is_accepted(guarded: Any, tmp_path: Path) -> None:
-    app, guard, url = guarded
+    app, _guard, url = guarded
     runner = app.test_cli_runner()
 
     assert runner.invoke(args=["guard", "init-db"]).exit_code == 0
@@ -119,9 +119,7 @@ def test_a_database_that_is_down_lets_nobody_in(tmp_path: Path) -> None:
 
 def test_tokens_need_no_database_at_all(tmp_path: Path) -> None:
     app = Flask("app", instance_path=str(tmp_path))
-    guard = Guard(
-        app, database_url="postgresql://nobody@127.0.0.1:1/none", jwt_secret_key=secrets.token_urlsafe(48)
-    )
+    guard = Guard(app, database_url="postgresql://nobody@127.0.0.1:1/none", jwt_secret_key=secrets.token_urlsafe(48))
     app.add_url_rule("/", "index", lambda: "ok")
 
     headers = {"Authorization": f"Bearer {guard.tokens.issue('ada')}"}
