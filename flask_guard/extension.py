@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import Any, Literal, TypeVar, cast
 
 import click
-from flask import Flask, current_app
+from flask import Flask, current_app, has_app_context
 from flask.cli import AppGroup
 
 from .authz import policies
@@ -35,7 +35,8 @@ from .pipeline.rules import Rule
 from .pipeline.runtime import EXTENSION_KEY, Runtime
 from .pipeline.steps import Position
 from .protocols import Clock, ErrorFormatter
-from .wiring import Supplied, install, read_settings
+from .wiring.install import install, read_settings
+from .wiring.services import Site, Supplied
 
 Target = TypeVar("Target")
 Methods = Iterable[str] | None
@@ -61,6 +62,7 @@ class Guard:
         clock: Clock = time.time,
         **options: Any,
     ) -> None:
+        _require_database(db, engine)
         self._definitions = Definitions()
         self._apps: weakref.WeakSet[Flask] = weakref.WeakSet()
         self._supplied = Supplied(db=db, engine=engine, error_formatter=error_formatter, clock=clock)
@@ -76,11 +78,14 @@ class Guard:
         """
         if "guard" in app.extensions:
             raise ConfigError("This application has a Guard already; init_app is called once.")
+        if app._got_first_request:
+            raise ConfigError("This application has served requests already; init_app comes before the first one.")
+        _require_database(db, engine)
         settings = read_settings(app, {**self._options, **options})
         supplied = self._supplied
         if db is not None or engine is not None:
             supplied = replace(supplied, db=db, engine=engine)
-        runtime = install(app, settings, self._definitions, supplied, sibling_apps=lambda: list(self._apps))
+        runtime = install(Site(app, settings, self._definitions, supplied, lambda: list(self._apps)))
         self._apps.add(app)
         app.extensions["guard"] = self
         app.extensions[EXTENSION_KEY] = runtime
@@ -89,7 +94,18 @@ class Guard:
     # Rules ---------------------------------------------------------------------------------------------
 
     def _rule(self, rule: Rule) -> Callable[[Target], Target]:
-        return self._definitions.annotations.decorator(rule)
+        write = self._definitions.annotations.decorator(rule)
+
+        def write_in_time(target: Target) -> Target:
+            for app in self._compiled_apps():
+                if target in (*app.view_functions.values(), *app.blueprints.values()):
+                    raise ConfigError(f"{rule.text} came after the rules were compiled: it would not be seen.")
+            return write(target)
+
+        return write_in_time
+
+    def _compiled_apps(self) -> list[Flask]:
+        return [app for app in self._apps if app.extensions[EXTENSION_KEY].plans is not None]
 
     def public(self, *, reason: str, methods: Methods = None) -> Callable[[Target], Target]:
         """No credential is needed, and none is looked at. The reason is printed by `flask guard routes`."""
@@ -187,27 +203,31 @@ class Guard:
         self._definitions.add_health_check(name, check)
 
     def _require_open(self, what: str) -> None:
-        for app in self._apps:
-            if app.extensions[EXTENSION_KEY].plans is not None:
-                raise ConfigError(
-                    f"{what} came after the rules were compiled; call it while the application is set up."
-                )
+        if self._compiled_apps():
+            raise ConfigError(
+                f"{what} came after the rules were compiled: call it before the first request, and beside "
+                "Guard() rather than inside a factory that makes several applications."
+            )
 
     # The running application ---------------------------------------------------------------------------
 
     def compile(self, app: Flask) -> None:
         """Compile the rules of an application now. Raises ConfigError with every fault."""
+        if app not in self._apps:
+            raise ConfigError("This Guard does not guard this application; call guard.init_app(app) first.")
         cast(Runtime, app.extensions[EXTENSION_KEY]).compile()
 
     @property
     def runtime(self) -> Runtime:
-        """The runtime of the current application, or of the only one."""
-        if current_app and EXTENSION_KEY in current_app.extensions:
-            return cast(Runtime, current_app.extensions[EXTENSION_KEY])
+        """The runtime of the current application if this Guard guards it, else of the only one that it does."""
         apps = list(self._apps)
-        if len(apps) != 1:
-            raise RuntimeError("This needs an application context: the Guard serves none or several applications.")
-        return cast(Runtime, apps[0].extensions[EXTENSION_KEY])
+        if not apps:
+            raise ConfigError("This Guard guards no application yet; call guard.init_app(app) first.")
+        current = current_app._get_current_object() if has_app_context() else None  # type: ignore[attr-defined]
+        if current not in apps and len(apps) > 1:
+            raise RuntimeError("This needs the context of an application: the Guard guards several of them.")
+        app = current if current in apps else apps[0]
+        return cast(Runtime, app.extensions[EXTENSION_KEY])
 
     @property
     def settings(self) -> Settings:
@@ -223,6 +243,14 @@ class Guard:
     def api_keys(self) -> ApiKeyDesk:
         """Creates, lists and revokes API keys: `guard.api_keys.create(name="ci", scopes=["notes:read"])`."""
         return ApiKeyDesk(self.runtime)
+
+
+def _require_database(db: Any, engine: Any) -> None:
+    """Refuse what is no database before the first key finds out."""
+    if engine is not None and not hasattr(engine, "connect"):
+        raise ConfigError(f"engine= takes a SQLAlchemy engine, not {type(engine).__name__}; a URL is database_url=.")
+    if db is not None and not hasattr(type(db), "engine"):
+        raise ConfigError(f"db= takes an extension with an engine, such as Flask-SQLAlchemy, not {type(db).__name__}.")
 
 
 class GuardCommands(AppGroup):

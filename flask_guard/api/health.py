@@ -16,7 +16,6 @@ from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 COALESCE_S = 1.0
-PROBE_ATTRIBUTE = "__guard_probe__"
 logger = logging.getLogger("flask_guard.health")
 
 
@@ -34,6 +33,11 @@ class Readiness:
         self._running: dict[str, Future[Any]] = {}
         self._answer: dict[str, str] = {}
         self._asked_at = float("-inf")
+
+    def after_fork(self) -> None:
+        """Forget what threads of the parent were asked; they do not run in the child."""
+        self._lock = threading.Lock()
+        self._running = {}
 
     def ask(self) -> dict[str, str]:
         """Return "ok" or "error" for each check."""
@@ -87,7 +91,6 @@ def make_health_blueprint(
         return _answer(found, checks=found)
 
     for view, paths in ((answer_live, live_paths), (answer_ready, ready_paths)):
-        setattr(view, PROBE_ATTRIBUTE, True)
         for path in paths:
             blueprint.add_url_rule(path, view.__name__.removeprefix("answer_"), view, methods=["GET"])
     return blueprint

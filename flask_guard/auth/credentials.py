@@ -13,6 +13,8 @@ from ..protocols import Authenticator
 from ..values import Principal
 
 _SCHEME = "bearer "
+# How nearly every token begins: `{"` in base64. No key begins so, and what a key looks like need not be asked.
+_JSON_TOKEN = "Bearer eyJ"
 # A service key or a UUID in any spelling; everything else after "Bearer" is judged as a token.
 _KEY = re.compile(
     r"fgk_|(?:urn:uuid:|\{)?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\}?\Z",
@@ -31,9 +33,7 @@ class CredentialReader:
     bare_token: the token's header is not Authorization and may lack the scheme.
     """
 
-    def __init__(
-        self, tokens: Authenticator | None, keys: Authenticator | None, *, bare_token: bool = False
-    ) -> None:
+    def __init__(self, tokens: Authenticator | None, keys: Authenticator | None, *, bare_token: bool = False) -> None:
         self._tokens = tokens
         self._keys = keys
         self._bare_token = bare_token
@@ -56,6 +56,8 @@ class CredentialReader:
         return min(by_key, self._read_bearer(authorization), key=lambda principal: _RANK[principal.method])
 
     def _read_bearer(self, header: str) -> Principal:
+        if header[:10] == _JSON_TOKEN and self._tokens is not None:
+            return self._read_token(header[7:])
         if header[:7].lower() == _SCHEME:
             credential = header[7:]
         elif self._bare_token:
@@ -66,7 +68,10 @@ class CredentialReader:
             raise Unauthorized(detail="the Authorization header has no credential")
         if _KEY.match(credential):
             return self._read_key(credential)
-        principal = self._tokens.authenticate(credential) if self._tokens else None
+        return self._read_token(credential)
+
+    def _read_token(self, token: str) -> Principal:
+        principal = self._tokens.authenticate(token) if self._tokens else None
         if principal is None:
             raise InvalidToken(detail="no key for tokens is configured")
         return principal
@@ -74,7 +79,5 @@ class CredentialReader:
     def _read_key(self, key: str) -> Principal:
         principal = self._keys.authenticate(key) if self._keys else None
         if principal is None:
-            raise InvalidApiKey(
-                detail="no API keys are configured" if self._keys is None else "unknown API key"
-            )
+            raise InvalidApiKey(detail="no API keys are configured" if self._keys is None else "unknown API key")
         return principal

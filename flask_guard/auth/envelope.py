@@ -30,6 +30,9 @@ _PADDING = (b"", b"", b"==", b"=")
 _LAST = (frozenset(_ALPHABET), frozenset(b""), frozenset(b"AQgw"), frozenset(b"AEIMQUYcgkosw048"))
 
 _JSON_SPACE = " \t\r\n"  # RFC 8259, section 2
+_MAX_DEPTH = 64  # as the default of GUARD_MAX_JSON_DEPTH; issuers nest three levels
+_JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
+_BRACKET = re.compile(r"[\[\]{}]")
 
 # Thumbprints, UUIDs, host-like names, and the base64 of AWS; no "..", which has no place in a name.
 _KID = re.compile(r"(?!.*\.\.)[A-Za-z0-9._=:+/@-]{1,128}\Z")
@@ -91,10 +94,12 @@ def normalize_typ(typ: str) -> str:
 def parse_object(data: bytes) -> Claims:
     """Return the JSON object in a decoded segment, read-only. Raises InvalidToken or ValueError.
 
-    Refused are repeated members at any depth, numbers that are no numbers, text that is not UTF-8, and
-    lone surrogates, which no log or database could write down.
+    Refused are repeated members at any depth, more than 64 levels, numbers that are no numbers, text that is
+    not UTF-8, and lone surrogates, which no log or database could write down.
     """
     text = data.decode().strip(_JSON_SPACE)
+    if text.count("{") + text.count("[") > _MAX_DEPTH:
+        _require_flat(text)
     parsed, end = _DECODER.raw_decode(text)
     if type(parsed) is not Claims or end != len(text):
         raise InvalidToken(detail="a segment is not one JSON object")
@@ -113,6 +118,15 @@ def _read_only_object(members: list[tuple[str, Any]]) -> Claims:
             frozen = freeze_claims(value) if list in map(type, value) else tuple(value)
             dict.__setitem__(claims, name, frozen)
     return claims
+
+
+def _require_flat(text: str) -> None:
+    """Refuse nesting that whoever handles the claims later might not survive."""
+    depth = 0
+    for bracket in _BRACKET.findall(_JSON_TEXT.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > _MAX_DEPTH:
+            raise InvalidToken(detail=f"a segment is nested deeper than {_MAX_DEPTH} levels")
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -6,13 +6,13 @@ Rule: a member is read as the setting of the same name is, and one that nobody k
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from ..config import kinds
 from ..config.kinds import Kind
 from ..config.secrets import resolve_reference
+from ..config.suggest import did_you_mean
 
 
 def _audience(value: Any) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ def read_entry(name: str, entry: Mapping[str, Any], environ: Mapping[str, str]) 
     for member, raw in entry.items():
         kind = _MEMBERS.get(member)
         if kind is None:
-            faults.append(f"{name}.{member!s:.60} is not a member of an issuer.{_suggest(member)}")
+            faults.append(f"{name}.{member!s:.60} is not a member of an issuer.{did_you_mean(member, _MEMBERS)}")
         elif raw is not None:
             try:
                 values[member] = kind(_resolve(member, raw, environ))
@@ -62,8 +62,3 @@ def read_entry(name: str, entry: Mapping[str, Any], environ: Mapping[str, str]) 
 
 def _resolve(member: str, raw: Any, environ: Mapping[str, str]) -> Any:
     return resolve_reference(raw, environ) if member in _REFERENCES and isinstance(raw, str) else raw
-
-
-def _suggest(member: str) -> str:
-    near = difflib.get_close_matches(str(member), _MEMBERS, n=1, cutoff=0.6)
-    return f" Did you mean {near[0]}?" if near else ""

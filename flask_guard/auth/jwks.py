@@ -197,7 +197,8 @@ class JwksKeys:
         self.failures += 1
         age_s = self.age_s
         state = "there are none to serve" if age_s is None else f"those at hand are {age_s:.0f} s old"
-        logger.warning("The keys at %s could not be fetched, %s: %s", self._url, state, exc)
+        reason = str(exc) or type(exc).__name__
+        logger.warning("The keys at %s could not be fetched, %s: %s", self._url, state, reason)
 
 
 def _without_ambiguous(parsed: Iterable[VerificationKey | None]) -> dict[tuple[str, str], VerificationKey]:

@@ -162,7 +162,7 @@ class TokenIssuer:
 
 def _require_apart(paths: Sequence[str]) -> None:
     """Refuse paths of which one would overwrite another, or a claim that every token has."""
-    taken = [*paths[1:], *(_REGISTERED - {paths[0]}), paths[0]]
+    taken = [*paths, *(_REGISTERED if paths[0] != "sub" else _REGISTERED - {"sub"})]
     for position, path in enumerate(taken):
         for other in taken[position + 1 :]:
             if path == other or path.startswith(f"{other}.") or other.startswith(f"{path}."):

@@ -8,6 +8,7 @@ inside a policy is never an answer, it goes up and the request ends in a 500.
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from abc import ABC, abstractmethod
@@ -270,6 +271,7 @@ def authenticated() -> Policy:
 
 def fresh(max_age: str | float = "10m", *, mfa: bool = False) -> Policy:
     """Return the policy "logged in within max_age": "10m", or seconds; with a second factor if asked."""
+    refuse_bare_decorator("require_fresh", max_age)
     try:
         return Fresh(positive_duration_s(max_age), mfa=mfa)
     except ValueError as exc:
@@ -281,9 +283,21 @@ def _names(kind: str, names: tuple[str, ...]) -> frozenset[str]:
         raise ConfigError(f"A {kind} rule needs one {kind} at least: an empty one would shut everybody out.")
     form = _SCOPE if kind == "scope" else _ROLE
     for name in names:
+        refuse_bare_decorator(f"require_{kind}", name)
+        if isinstance(name, (list, tuple, set, frozenset)):
+            example = '"notes:read", "notes:write"' if kind == "scope" else '"admin", "editor"'
+            raise ConfigError(
+                f"A {kind} rule takes names one by one, not a {type(name).__name__}: write require_{kind}({example})."
+            )
         if not isinstance(name, str) or name != name.strip() or not form.fullmatch(name):
             raise ConfigError(f"{name!r} is not the name of a {kind}.")
     return frozenset(names)
+
+
+def refuse_bare_decorator(name: str, argument: object) -> None:
+    """Raise ConfigError for a view or a view class where an argument belongs: `@guard.require_fresh` alone."""
+    if inspect.isroutine(argument) or inspect.isclass(argument):
+        raise ConfigError(f"{name} has no parentheses above {argument.__qualname__!r}; write @guard.{name}(...).")
 
 
 def _shown(names: frozenset[str]) -> str:

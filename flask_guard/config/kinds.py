@@ -119,9 +119,7 @@ def positive_duration_s(value: Any) -> float:
 def words(value: Any) -> tuple[str, ...]:
     """A list: comma-separated text, or a list of texts."""
     items: Iterable[Any] = value.split(",") if isinstance(value, str) else value
-    if not isinstance(items, (list, tuple, set, frozenset)) or not all(
-        isinstance(item, str) for item in items
-    ):
+    if not isinstance(items, (list, tuple, set, frozenset)) or not all(isinstance(item, str) for item in items):
         raise ValueError("must be a comma-separated list")
     return tuple(item for item in (one_line(item) for item in items) if item)
 
@@ -172,9 +170,7 @@ def url(*schemes: str) -> Kind:
             raise ValueError(f"must be a URL beginning with {' or '.join(s + '://' for s in schemes)}")
         if "@" in parts.netloc or parts.fragment:
             raise ValueError("must not contain a user name, a password or a fragment")
-        return (
-            parts.scheme + address[len(parts.scheme) :]
-        )  # HTTP:// would pass for something else than http://
+        return parts.scheme + address[len(parts.scheme) :]  # HTTP:// would pass for something else than http://
 
     return parse
 

@@ -7,7 +7,6 @@ no fault contains the value of a secret.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from .options import PREFIX, Option, iterate_options
 from .rules import find_faults
 from .secrets import Secret, SecretFault, read_secret_file, resolve_reference
 from .settings import DOMAIN_KEYS_PREFIX, SECTIONS, Settings, all_options
+from .suggest import did_you_mean
 
 # What Kubernetes puts into every container beside a service named "guard" or "guard-...".
 _SERVICE_LINK = re.compile(
@@ -162,9 +162,7 @@ class _Loader:
             if (match := _DOMAIN_KEYS.match(_full_name(name, layer)))
         }
         meaning = "Keys of one domain."
-        options = {
-            d: Option(DOMAIN_KEYS_PREFIX + d, secret_text, None, meaning, secret=True) for d in domains
-        }
+        options = {d: Option(DOMAIN_KEYS_PREFIX + d, secret_text, None, meaning, secret=True) for d in domains}
         keys = {domain.lower(): self._read(options[domain]) for domain in sorted(domains)}
         return {domain: key for domain, key in keys.items() if key is not None}
 
@@ -177,7 +175,7 @@ class _Loader:
             for name in layer.values:
                 mine = layer.source == "argument" or name.startswith(PREFIX)
                 if mine and name not in known and name not in ignored and not _is_exempt(name, layer):
-                    yield f"{name} ({layer.source}) is not a setting.{_suggest(name, known)}"
+                    yield f"{name} ({layer.source}) is not a setting.{did_you_mean(name, known)}"
 
 
 def _file_name(name: str) -> str:
@@ -192,8 +190,3 @@ def _is_exempt(name: str, layer: _Layer) -> bool:
     if layer.source in ("environment", ".env") and _SERVICE_LINK.match(name):
         return True
     return _DOMAIN_KEYS.match(_full_name(name, layer)) is not None
-
-
-def _suggest(name: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f" Did you mean {near[0]}?" if near else ""

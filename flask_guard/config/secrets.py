@@ -137,7 +137,7 @@ def read_secret_file(path: str) -> str:
 
 def _shown(path: str) -> str:
     """Return a path as a fault may quote it: a relative one may be the secret, in NAME_FILE by mistake."""
-    return f"the file {path!r}" if Path(path).is_absolute() else "a file by a relative path"
+    return f"the file {path}" if Path(path).is_absolute() else "a file by a relative path"
 
 
 def find_weakness(secret: Secret, *, min_bytes: int) -> str | None:

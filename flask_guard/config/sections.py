@@ -33,9 +33,7 @@ class ServiceSettings:
         "What a route without a rule asks for. public-read opens GET and HEAD, public opens everything, "
         "report-only decides and logs for every route but refuses nothing.",
     )  # fmt: skip
-    name: str | None = option(
-        "SERVICE_NAME", kinds.text, None, "Name on log lines and in the header X-Service-Name."
-    )
+    name: str | None = option("SERVICE_NAME", kinds.text, None, "Name on log lines and in the header X-Service-Name.")
     path_prefix: str = option(
         "PATH_PREFIX", kinds.path_prefix, "", "Path under which the bundled endpoints and probes are mounted."
     )
@@ -84,9 +82,7 @@ class JwtSettings:
         "JWT_JWKS_MAX_STALE", kinds.duration_s, "24h",
         "How long the last good key set serves while its address does not answer.",
     )  # fmt: skip
-    issuer: str | None = option(
-        "JWT_ISSUER", kinds.text, None, "Exact `iss` of accepted tokens, and of ours."
-    )
+    issuer: str | None = option("JWT_ISSUER", kinds.text, None, "Exact `iss` of accepted tokens, and of ours.")
     audience: tuple[str, ...] | None = option(
         "JWT_AUDIENCE", kinds.some_words, None, "Accepted `aud`, one of them; the first goes into our tokens."
     )
@@ -99,16 +95,10 @@ class JwtSettings:
         "Other algorithms than the default of a key: the first that fits a key is the only one it checks.",
     )  # fmt: skip
     header: str = option("JWT_HEADER", kinds.header_name, "Authorization", "Header that carries the token.")
-    subject_claim: str = option(
-        "JWT_SUBJECT_CLAIM", kinds.text, "sub", "Claim, or dotted path, of the user's id."
-    )
-    tenant_claim: str = option(
-        "JWT_TENANT_CLAIM", kinds.text, "tenant", "Claim, or dotted path, of the tenant."
-    )
+    subject_claim: str = option("JWT_SUBJECT_CLAIM", kinds.text, "sub", "Claim, or dotted path, of the user's id.")
+    tenant_claim: str = option("JWT_TENANT_CLAIM", kinds.text, "tenant", "Claim, or dotted path, of the tenant.")
     roles_claim: str = option("JWT_ROLES_CLAIM", kinds.text, "roles", "Claim, or dotted path, of the roles.")
-    scopes_claim: str = option(
-        "JWT_SCOPES_CLAIM", kinds.text, "scope", "Claim, or dotted path, of the scopes."
-    )
+    scopes_claim: str = option("JWT_SCOPES_CLAIM", kinds.text, "scope", "Claim, or dotted path, of the scopes.")
     required_claims: tuple[str, ...] = option(
         "JWT_REQUIRED_CLAIMS", kinds.words, "", "Further claims, or dotted paths, that a token must have."
     )
@@ -186,9 +176,7 @@ class BrowserSettings:
     headers: Mapping[str, str | None] = option(
         "HEADERS", kinds.header_map, "{}", "JSON map of headers to send on every answer; null leaves one out."
     )
-    hsts: str | None = option(
-        "HSTS", kinds.text, None, "Strict-Transport-Security over https.", effective=False
-    )
+    hsts: str | None = option("HSTS", kinds.text, None, "Strict-Transport-Security over https.", effective=False)
     cors_origins: tuple[str, ...] = option(
         "CORS_ORIGINS", kinds.words, "", "Origins that may read answers.", effective=False
     )
@@ -228,16 +216,12 @@ class LimitSettings:
     max_multipart_bytes: int = option(
         "MAX_MULTIPART", kinds.size_bytes, "32M", "Largest body of a multipart/form-data request."
     )
-    max_json_depth: int = option(
-        "MAX_JSON_DEPTH", kinds.integer(least=1), "64", "Deepest nesting of a JSON body."
-    )
+    max_json_depth: int = option("MAX_JSON_DEPTH", kinds.integer(least=1), "64", "Deepest nesting of a JSON body.")
     storage_uri: Secret = option(
         "RATE_LIMIT_STORAGE_URI", kinds.secret_text, "memory://", "Where limits are counted.", secret=True,
         effective=False,
     )  # fmt: skip
-    global_rate: str = option(
-        "RATE_LIMIT_GLOBAL", kinds.rate, "off", "All requests together.", effective=False
-    )
+    global_rate: str = option("RATE_LIMIT_GLOBAL", kinds.rate, "off", "All requests together.", effective=False)
     anonymous_rate: str = option(
         "RATE_LIMIT_ANONYMOUS", kinds.rate, "100/minute", "Without a credential, by address.", effective=False
     )
@@ -266,9 +250,7 @@ class LimitSettings:
 class HealthSettings:
     """The probes."""
 
-    check_db: bool = option(
-        "HEALTH_CHECK_DB", kinds.boolean, "false", "The live probe asks the database too."
-    )
+    check_db: bool = option("HEALTH_CHECK_DB", kinds.boolean, "false", "The live probe asks the database too.")
     live_paths: tuple[str, ...] = option(
         "HEALTH_LIVE_PATHS", kinds.paths, "/healthz/live", "Paths of the live probe, below the path prefix."
     )
@@ -294,6 +276,4 @@ class LogSettings:
         "LOG_LEVEL", kinds.choice("debug", "info", "warning", "error"), None,
         "Least level that is logged; default: debug in development, info in staging, warning in production.",
     )  # fmt: skip
-    metrics: bool = option(
-        "METRICS_ENABLED", kinds.boolean, "false", "Serve Prometheus metrics.", effective=False
-    )
+    metrics: bool = option("METRICS_ENABLED", kinds.boolean, "false", "Serve Prometheus metrics.", effective=False)

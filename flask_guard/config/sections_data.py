@@ -34,9 +34,7 @@ class DatabaseSettings:
     query_timeout_s: float = option(
         "QUERY_TIMEOUT", kinds.duration_s, "0", "Longest time of one query; 0 for no limit.", effective=False
     )
-    rls_role: str | None = option(
-        "RLS_ROLE", kinds.text, None, "PostgreSQL role that requests take.", effective=False
-    )
+    rls_role: str | None = option("RLS_ROLE", kinds.text, None, "PostgreSQL role that requests take.", effective=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +121,7 @@ class AccountSettings:
     redirect_uris: tuple[str, ...] = option(
         "REDIRECT_URIS", kinds.words, "", "Where mails may lead back to.", effective=False
     )
-    mail_url: Secret | None = option(
-        "MAIL_URL", kinds.secret_text, None, "Mail server.", secret=True, effective=False
-    )
+    mail_url: Secret | None = option("MAIL_URL", kinds.secret_text, None, "Mail server.", secret=True, effective=False)
     mail_from: str | None = option("MAIL_FROM", kinds.text, None, "Sender of mails.", effective=False)
     check_deny_status: int = option(
         "CHECK_DENY_STATUS", kinds.status_of_denial, "403", "Status of a denied check: 403 or 200.",
@@ -142,9 +138,5 @@ class GraphqlSettings:
 
     max_depth: int = option("GRAPHQL_MAX_DEPTH", kinds.integer(), "15", "Deepest selection.", effective=False)
     max_aliases: int = option("GRAPHQL_MAX_ALIASES", kinds.integer(), "30", "Most aliases.", effective=False)
-    max_complexity: int = option(
-        "GRAPHQL_MAX_COMPLEXITY", kinds.integer(), "300", "Most fields.", effective=False
-    )
-    max_body_bytes: int = option(
-        "GRAPHQL_MAX_BODY", kinds.size_bytes, "1M", "Largest document.", effective=False
-    )
+    max_complexity: int = option("GRAPHQL_MAX_COMPLEXITY", kinds.integer(), "300", "Most fields.", effective=False)
+    max_body_bytes: int = option("GRAPHQL_MAX_BODY", kinds.size_bytes, "1M", "Largest document.", effective=False)

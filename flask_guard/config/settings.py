@@ -82,11 +82,7 @@ SECTIONS: Mapping[str, type] = {
 
 def all_options() -> dict[str, Option]:
     """Return every option by its name, in the order of declaration."""
-    return {
-        declared.name: declared
-        for section in SECTIONS.values()
-        for _field, declared in iterate_options(section)
-    }
+    return {declared.name: declared for section in SECTIONS.values() for _field, declared in iterate_options(section)}
 
 
 def describe_settings(settings: Settings) -> Iterator[dict[str, Any]]:

@@ -57,6 +57,9 @@ class _Deadline:
 
 
 def _split(url: str) -> SplitResult:
+    # urlsplit drops line ends and tabs silently.
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("not an address in printable ASCII")
     parts = urlsplit(url)
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc:
         raise ValueError("not an http or https address without a user name")

@@ -22,6 +22,7 @@ class AccessRow:
     """One line of the map.
 
     requirement: the policy as text, empty for none. origin: where the access was set.
+    replaced: the deciding steps that a function of the application stands in for.
     is_enforced: False where nothing is refused (GUARD_DEFAULT_ACCESS=report-only).
     """
 
@@ -34,6 +35,7 @@ class AccessRow:
     origin: str
     lifted: tuple[str, ...]
     max_body_bytes: int | None
+    replaced: tuple[str, ...] = ()
     is_enforced: bool = True
 
     @property
@@ -48,7 +50,7 @@ class AccessRow:
             words.append(self.access)
         if self.requirement:
             words.append(self.requirement)
-        return "; ".join(words)
+        return "; ".join([*words, *self.replaced])
 
 
 def make_access_map(table: PlanTable) -> list[AccessRow]:
@@ -71,6 +73,7 @@ def _row(plan: Plan, paths: Sequence[str], is_enforced: bool) -> AccessRow:
         origin=plan.origin,
         lifted=plan.lifted,
         max_body_bytes=plan.max_body_bytes,
+        replaced=plan.replaced,
         is_enforced=is_enforced,
     )
 
@@ -94,7 +97,8 @@ def parse_lock(text: str) -> list[AccessRow]:
 
 def _parse_row(entry: dict[str, Any]) -> AccessRow:
     Access(entry["access"])  # a word that is none would be compared as if it were
-    return AccessRow(**{**entry, "paths": tuple(entry["paths"]), "lifted": tuple(entry["lifted"])})
+    lists = {name: tuple(entry.get(name, ())) for name in ("paths", "lifted", "replaced")}
+    return AccessRow(**{**entry, **lists})
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +150,16 @@ def _changed(before: AccessRow, after: AccessRow) -> list[Change]:
     return changes
 
 
-def _asked(row: AccessRow) -> tuple[str, str, bool]:
+def _asked(row: AccessRow) -> tuple[object, ...]:
     """What is compared: not the words, because a policy may describe itself by the word for an access."""
-    return row.access, row.requirement, row.is_enforced
+    return row.access, row.requirement, row.is_enforced, row.replaced
 
 
 def _opens(before: AccessRow, after: AccessRow) -> bool:
     if before.is_enforced != after.is_enforced:
         return before.is_enforced
+    if after.replaced != before.replaced:
+        return True  # also when the rules decide again: the function may have refused more than they do
     if before.requirement and before.requirement != after.requirement:
         return True
     return _OPENNESS[Access(after.access)] < _OPENNESS[Access(before.access)]

@@ -16,6 +16,7 @@ from typing import Any
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from ..config.kinds import require_header_value
 from ..errors import AccessRefused, BadRequest, BodyTooLarge, FieldFault, Internal, NotFound, Refusal, Unauthorized
 from ..protocols import ErrorFormatter
 
@@ -127,6 +128,7 @@ def render(problem: Problem, formatter: ErrorFormatter | None = None) -> tuple[b
             body, media_type = formatter(problem.members())
             if not isinstance(body, bytes):
                 raise TypeError(f"an error formatter returns bytes, not {type(body).__name__}")
+            media_type = require_header_value(media_type)
         except Exception:
             logger.exception("the error formatter failed; the standard shape is sent")
             body = b""

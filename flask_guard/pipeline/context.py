@@ -18,12 +18,13 @@ from ..values import ANONYMOUS, NO_TENANT, Decision, Principal, Tenant
 
 if TYPE_CHECKING:
     from .plan import Plan
+    from .runtime import Runtime
 
 ENVIRON_KEY = "flask_guard.context"
 
 
 class RequestContext:
-    """One request on its way. Steps read and fill it; nothing else writes to it.
+    """One request on its way. The shells and the steps fill it; views read it through the proxies below.
 
     now: seconds since the epoch at arrival. started_ns: the monotonic clock at arrival.
     body: the bounded input, None for a request without a body.
@@ -43,13 +44,17 @@ class RequestContext:
         "refusal_code",
         "request_id",
         "route",
+        "runtime",
         "started_ns",
         "status",
         "trace_id",
     )
 
-    def __init__(self, environ: dict[str, Any], *, request_id: str, now: float, started_ns: int) -> None:
+    def __init__(
+        self, environ: dict[str, Any], *, runtime: Runtime, request_id: str, now: float, started_ns: int
+    ) -> None:
         self.environ = environ
+        self.runtime = runtime
         self.request_id = request_id
         self.now = now
         self.started_ns = started_ns

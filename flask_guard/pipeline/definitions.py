@@ -18,6 +18,7 @@ from .rules import Annotations, Rule, as_methods, as_rules
 from .steps import Position, Registration, require_known_step
 
 HealthCheck = Callable[[], Any]
+DATABASE_CHECK = "db"  # the check of Guard's own database, which no other may stand in for
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Definitions:
 
     def add_rules(self, patterns: Mapping[str, Any]) -> None:
         for pattern, words in patterns.items():
-            self.patterns[pattern] = (*self.patterns.get(pattern, ()), *as_rules(words))
+            self.patterns[pattern] = (*self.patterns.get(pattern, ()), *as_rules(words, pattern=pattern))
 
     def add_step(
         self,
@@ -79,9 +80,15 @@ class Definitions:
         self.headers.append(RouteHeader(HeaderRule(name, value, mode=mode), _names(endpoints)))
 
     def add_health_check(self, name: str, check: HealthCheck) -> None:
-        if not callable(check) or name in self.health_checks:
-            raise ConfigError(f"The health check {name!r} must be a function, and its name free.")
+        if not callable(check):
+            raise ConfigError(f"The health check {name!r} is {check!r}, which cannot be called.")
+        if name == DATABASE_CHECK:
+            raise ConfigError(f"The health check {name!r} is Guard's own; give this one another name.")
         self.health_checks[name] = check
+
+    def headers_of(self, endpoint: str | None) -> tuple[HeaderRule, ...]:
+        """Return the headers for the answers of an endpoint, None for those that no route gave."""
+        return tuple(header.rule for header in self.headers if header.applies(endpoint))
 
     def find_faults(self, endpoints: list[Endpoint]) -> list[str]:
         """Return what is wrong with steps and headers that name an endpoint or blueprint nobody has.

@@ -75,12 +75,12 @@ def _blueprint_names(app: Flask, endpoint: str) -> Iterator[str]:
 
 def find_levels(app: Flask, endpoint: Endpoint, patterns: Patterns, *, method: str) -> list[Level]:
     """Return the levels of rules for a method of an endpoint, from the outside in."""
-    levels = [Level(f"blueprint {name}", rules_of(app.blueprints[name])) for name in endpoint.blueprints]
+    levels = [Level(f"blueprint {name}", rules_of(app.blueprints[name]), is_wide=True) for name in endpoint.blueprints]
     levels += _pattern_levels(endpoint.name, patterns)
     view_class = endpoint.view_class
     if view_class is not None:
         classes = [cls for cls in reversed(view_class.__mro__) if rules_of(cls)]
-        levels += [Level(f"class {cls.__qualname__}", rules_of(cls)) for cls in classes]
+        levels += [Level(f"class {cls.__qualname__}", rules_of(cls), is_wide=True) for cls in classes]
     levels.append(Level(f"view {endpoint.name}", rules_of(endpoint.view)))
     if view_class is not None and issubclass(view_class, MethodView):
         levels.append(Level(f"method {endpoint.name}.{method.lower()}", _method_rules(view_class, method)))
@@ -91,7 +91,7 @@ def _pattern_levels(endpoint: str, patterns: Patterns) -> list[Level]:
     """The patterns that match, the vaguer outside: the longer stands inside, the exact name innermost."""
     matching = [pattern for pattern in patterns if fnmatchcase(endpoint, pattern)]
     matching.sort(key=lambda pattern: (pattern == endpoint, len(pattern)))
-    return [Level(f"pattern {pattern!r}", patterns[pattern]) for pattern in matching]
+    return [Level(f"pattern {pattern!r}", patterns[pattern], is_wide=True) for pattern in matching]
 
 
 def _method_rules(view_class: type[View], method: str) -> tuple[Rule, ...]:

@@ -19,9 +19,9 @@ from ..limits.payload import BoundedInput
 from ..logs.access import AccessEvent, access_level, log_access
 from ..net.identifiers import choose_request_id, parse_traceparent
 from ..values import ANONYMOUS
-from .answers import Refused, from_refusal, internal_error, make_response, render
+from .answers import Refused, internal_error, render
 from .context import ENVIRON_KEY, RequestContext
-from .failures import log_failure, log_refusal
+from .failures import log_failure, refuse_now
 from .runtime import Runtime
 
 access_logger = logging.getLogger("flask_guard.access")
@@ -38,7 +38,6 @@ class Edge:
         self.wsgi_app = wsgi_app
         self._complete = runtime.headers.complete
         self._clock = runtime.clock
-        self._max_body = runtime.settings.limits.max_body_bytes
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         context = self.open_context(environ)
@@ -47,7 +46,9 @@ class Edge:
         def start(status: str, headers: Iterable[tuple[str, str]], exc_info: Any = None) -> Any:
             context.status = int(status[:3])
             sent = list(headers)
-            self._apply_route_headers(context, sent)
+            rules = self._common_headers if context.plan is None else context.plan.headers
+            if rules:
+                apply_header_rules(sent, rules)
             if context.answers_credentials:
                 apply_header_rules(sent, _NO_STORE_RULES)
             complete(sent, self._extra_headers(context), status=status)
@@ -62,12 +63,15 @@ class Edge:
                 raise
             answer = self._fail(context, start, exc)
         self._log(context)
+        # A cycle would keep the body of every request alive until the garbage collector finds it.
+        context.environ, context.body = {}, None
         return answer
 
     def open_context(self, environ: dict[str, Any]) -> RequestContext:
         """Put a new RequestContext into the environment and return it."""
         context = RequestContext(
             environ,
+            runtime=self.runtime,
             request_id=choose_request_id(environ.get("HTTP_X_REQUEST_ID")),
             now=self._clock(),
             started_ns=time.perf_counter_ns(),
@@ -75,19 +79,21 @@ class Edge:
         environ[ENVIRON_KEY] = context
         if "HTTP_TRACEPARENT" in environ:
             context.trace_id = parse_traceparent(environ["HTTP_TRACEPARENT"])
-        if not self.runtime.is_report_only and (environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in environ):
-            self._bound_body(context)
+        self.bound_body(context)
         return context
 
-    def _bound_body(self, context: RequestContext) -> None:
+    def bound_body(self, context: RequestContext) -> None:
+        """Put a bounded input in the place of the body, if there is one and it is not bounded yet."""
+        environ = context.environ
+        if context.body is not None or self.runtime.is_report_only or not _has_body(environ):
+            return
+
         def refuse(limit_bytes: int) -> Refused:
             refusal = BodyTooLarge(detail=f"more than {limit_bytes} bytes sent")
-            log_refusal(context, refusal)
-            problem = from_refusal(refusal, request_id=context.request_id)
-            return Refused(make_response(problem, self.runtime.error_formatter), refusal.code)
+            return refuse_now(context, refusal, self.runtime.error_formatter)
 
-        environ = context.environ
-        context.body = environ["wsgi.input"] = BoundedInput(environ["wsgi.input"], self._max_body, refuse)
+        limit_bytes = self.runtime.settings.limits.max_body_bytes
+        context.body = environ["wsgi.input"] = BoundedInput(environ["wsgi.input"], limit_bytes, refuse)
 
     def _extra_headers(self, context: RequestContext) -> tuple[tuple[str, str], ...]:
         request_id = ("X-Request-Id", context.request_id)
@@ -95,11 +101,10 @@ class Edge:
             return (request_id, NO_STORE_AUTHENTICATED)
         return (request_id,)
 
-    def _apply_route_headers(self, context: RequestContext, headers: list[tuple[str, str]]) -> None:
-        definitions = self.runtime.definitions.headers
-        if definitions:
-            endpoint = context.plan.endpoint if context.plan else None
-            apply_header_rules(headers, [header.rule for header in definitions if header.applies(endpoint)])
+    @property
+    def _common_headers(self) -> tuple[HeaderRule, ...]:
+        """The application's headers for an answer that no plan was found for."""
+        return self.runtime.definitions.headers_of(None)
 
     def _fail(self, context: RequestContext, start: Callable[..., Any], error: Exception) -> Iterable[bytes]:
         """Answer for an application that raised: rules that do not compile, a teardown that failed."""
@@ -112,7 +117,7 @@ class Edge:
 
     def _log(self, context: RequestContext) -> None:
         plan = context.plan
-        if (plan is not None and plan.is_probe) or not access_logger.isEnabledFor(access_level(context.status)):
+        if (plan is not None and plan.is_quiet) or not access_logger.isEnabledFor(access_level(context.status)):
             return
         principal = context.principal
         log_access(
@@ -130,3 +135,10 @@ class Edge:
                 matched_rule_id=context.decision.matched_rule_id if context.decision else None,
             ),
         )
+
+
+def _has_body(environ: dict[str, Any]) -> bool:
+    """Say whether a body can be read. A server that marks its end (HTTP/2) may announce neither size nor coding."""
+    return bool(
+        environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in environ or environ.get("wsgi.input_terminated")
+    )

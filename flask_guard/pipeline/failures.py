@@ -16,7 +16,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from ..errors import FieldFault, Refusal, ValidationFailed
-from .answers import from_http_error, from_refusal, make_response
+from ..protocols import ErrorFormatter
+from .answers import Refused, from_http_error, from_refusal, make_response
 from .context import RequestContext, find_request_context
 
 panic_logger = logging.getLogger("flask_guard.panic")
@@ -40,32 +41,53 @@ def log_failure(context: RequestContext | None, error: BaseException) -> None:
     )
 
 
+def answer_refusal(
+    context: RequestContext | None, refusal: Refusal, formatter: ErrorFormatter | None
+) -> WerkzeugResponse:
+    """Log a refusal and return what the caller is told of it."""
+    if context is not None:
+        log_refusal(context, refusal)
+    request_id = context.request_id if context is not None else ""
+    return make_response(from_refusal(refusal, request_id=request_id), formatter)
+
+
+def refuse_now(context: RequestContext, refusal: Refusal, formatter: ErrorFormatter | None) -> Refused:
+    """Return an exception that ends the view with this refusal, past the application's error handlers."""
+    return Refused(answer_refusal(context, refusal, formatter), refusal.code)
+
+
 def log_refusal(context: RequestContext, refusal: Refusal) -> None:
     """Log why a request was refused. The detail is for the operator; the caller was told `refusal.text`."""
     context.refusal_code = refusal.code
     level = logging.ERROR if refusal.status >= 500 else logging.INFO
-    refusal_logger.log(
-        level,
-        "refused: %s",
-        refusal.detail or refusal.text,
-        exc_info=refusal.__cause__ if level == logging.ERROR else None,
-        extra={
-            "guard": {
-                "event": "refused",
-                "code": refusal.code,
-                "status": refusal.status,
-                "method": context.method,
-                "route": context.route,
-                "request_id": context.request_id,
-            }
-        },
-    )
+    cause = refusal.__cause__ if level == logging.ERROR else None
+    facts = _list_facts(context, refusal, event="refused")
+    refusal_logger.log(level, "refused: %s", refusal.detail or refusal.text, exc_info=cause, extra={"guard": facts})
+
+
+def log_would_refuse(context: RequestContext, refusal: Refusal) -> None:
+    """Log the first refusal that a request would have met (`GUARD_DEFAULT_ACCESS=report-only`)."""
+    if context.refusal_code is None:
+        context.refusal_code = refusal.code
+        facts = _list_facts(context, refusal, event="would_refuse")
+        refusal_logger.warning("would be refused: %s", refusal.detail or refusal.text, extra={"guard": facts})
+
+
+def _list_facts(context: RequestContext, refusal: Refusal, *, event: str) -> dict[str, Any]:
+    return {
+        "event": event,
+        "code": refusal.code,
+        "status": refusal.status,
+        "method": context.method,
+        "route": context.route,
+        "request_id": context.request_id,
+    }
 
 
 class FailureHandlers:
     """The error handlers of one application. formatter: its own shape of problems, if it has one."""
 
-    def __init__(self, formatter: Callable[..., Any] | None) -> None:
+    def __init__(self, formatter: ErrorFormatter | None) -> None:
         self._formatter = formatter
 
     def install(self, app: Flask) -> None:
@@ -97,11 +119,7 @@ class FailureHandlers:
         return make_response(problem, self._formatter)
 
     def on_refusal(self, refusal: Refusal) -> WerkzeugResponse:
-        context = find_request_context()
-        if context is not None:
-            log_refusal(context, refusal)
-        request_id = context.request_id if context else ""
-        return make_response(from_refusal(refusal, request_id=request_id), self._formatter)
+        return answer_refusal(find_request_context(), refusal, self._formatter)
 
     def on_invalid(self, error: Any) -> WerkzeugResponse:
         """Answer for a marshmallow ValidationError that a view let go."""

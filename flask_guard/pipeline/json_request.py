@@ -13,16 +13,13 @@ from flask import Flask, Request
 from ..errors import EmptyBody, Refusal, UnsupportedMediaType
 from ..limits.strict_json import is_json_media_type, parse_json
 from .context import ENVIRON_KEY, RequestContext
-from .runner import refuse_now
-from .runtime import Runtime
+from .failures import refuse_now
 
 _OBJECT_ONLY = frozenset({"object"})
 
 
 class StrictJsonMixin(Request):
     """Parses JSON bodies by Guard's rules. Mixed into the class that the application uses."""
-
-    _guard_runtime: Runtime
 
     @property
     def is_json(self) -> bool:
@@ -33,35 +30,32 @@ class StrictJsonMixin(Request):
         if cache and self._cached_json[silent] is not Ellipsis:
             return self._cached_json[silent]
         context: RequestContext | None = self.environ.get(ENVIRON_KEY)
+        if context is None:  # a request that no Guard has seen
+            return super().get_json(force, silent, cache)
         try:
             value = self._parse(force, context)
         except Refusal as refusal:
             if silent:
-                value = None
-            elif context is None:
-                raise
-            else:
-                raise refuse_now(self._guard_runtime, context, refusal) from refusal
+                return None  # not kept: the next call may not be silent, or may force
+            raise refuse_now(context, refusal, context.runtime.error_formatter) from refusal
         if cache:
             self._cached_json = (value, value)
         return value
 
-    def _parse(self, force: bool, context: RequestContext | None) -> Any:
+    def _parse(self, force: bool, context: RequestContext) -> Any:
         if not (force or self.is_json):
             raise UnsupportedMediaType(detail=f"media type {self.mimetype!r}")
         data = self.get_data(cache=True)
         if not data:
             raise EmptyBody()
-        plan = context.plan if context else None
         return parse_json(
             data,
-            max_depth=self._guard_runtime.settings.limits.max_json_depth,
-            top_level=plan.json_kinds if plan else _OBJECT_ONLY,
+            max_depth=context.runtime.settings.limits.max_json_depth,
+            top_level=context.plan.json_kinds if context.plan else _OBJECT_ONLY,
         )
 
 
-def strict_request_class(app: Flask, runtime: Runtime) -> None:
+def use_strict_json(app: Flask) -> None:
     """Give the application's request class the strict parser, whatever class it is."""
     if not issubclass(app.request_class, StrictJsonMixin):
-        members = {"_guard_runtime": runtime, "__module__": __name__}
-        app.request_class = type("GuardedRequest", (StrictJsonMixin, app.request_class), members)
+        app.request_class = type("GuardedRequest", (StrictJsonMixin, app.request_class), {"__module__": __name__})

@@ -19,10 +19,14 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """The rules written at one place. name: for people, such as "blueprint admin"."""
+    """The rules written at one place. name: for people, such as "blueprint admin".
+
+    is_wide: the place is about several routes, which need not all answer the methods that a rule names.
+    """
 
     name: str
     rules: tuple[Rule, ...]
+    is_wide: bool = False
 
 
 @dataclass(slots=True)
@@ -39,6 +43,7 @@ class Merged:
     lifted: list[str] = field(default_factory=list)
     max_body_bytes: int | None = None
     json_kinds: frozenset[str] = frozenset({"object"})
+    is_quiet: bool = False
 
     @property
     def requirement(self) -> Policy | None:
@@ -66,6 +71,7 @@ def merge(levels: Iterable[Level], *, method: str, default: DefaultAccess) -> tu
         for rule in rules:
             merged.max_body_bytes = rule.max_body_bytes or merged.max_body_bytes
             merged.json_kinds = rule.json_kinds or merged.json_kinds
+            merged.is_quiet = rule.is_quiet or merged.is_quiet
     return merged, faults
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from flask import Blueprint, Flask
 
 from ..authz.policies import Policy
+from ..browser.headers import HeaderRule
 from ..config.sections import DefaultAccess
 from ..errors import ConfigError
 from ..values import Finding, Level
@@ -27,6 +28,7 @@ from .discover import (
     find_levels,
     find_unregistered_blueprint,
 )
+from .merge import Level as RuleLevel
 from .merge import merge
 from .rules import Access, Annotations, Rule
 
@@ -40,6 +42,8 @@ class Plan:
     before: the steps on the way in, each takes the RequestContext and returns None or a response.
     after: the steps on the way out, each takes the context and the response.
     origin: the level that set the access. lifted: requirements set aside by a public inside of them.
+    is_quiet: its requests leave no access line. headers: what the application adds to its answers.
+    replaced: the deciding steps that a function of the application stands in for, in words.
     """
 
     endpoint: str | None
@@ -51,7 +55,9 @@ class Plan:
     lifted: tuple[str, ...] = ()
     max_body_bytes: int | None = None
     json_kinds: frozenset[str] = frozenset({"object"})
-    is_probe: bool = False
+    is_quiet: bool = False
+    headers: tuple[HeaderRule, ...] = ()
+    replaced: tuple[str, ...] = ()
     before: tuple[Step, ...] = ()
     after: tuple[Callable[[Any, Any], Any], ...] = ()
 
@@ -84,12 +90,13 @@ def compile_plans(
     patterns: Patterns,
     default: DefaultAccess,
     bind: Callable[[Plan, Endpoint | None], Plan],
+    further_faults: Iterable[str] = (),
 ) -> PlanTable:
     """Return the plans of an application.
 
     apps: every application of the same Guard; a rule must be read by one of them.
-    bind: gives a plan its steps.
-    Raises ConfigError with every fault of the rules.
+    bind: gives a plan its steps. further_faults: what else is wrong with the application.
+    Raises ConfigError with every fault.
     """
     apps = list(apps)
     endpoints = find_endpoints(app)
@@ -101,7 +108,7 @@ def compile_plans(
     for other in apps:
         annotations.place(_rules_in(other, patterns))
     findings = list(_wrapped_findings(endpoints))
-    faults = [*compiler.faults, *compiler.silent_rules(), *_dead_patterns(apps, patterns)]
+    faults = [*compiler.faults, *compiler.silent_rules(), *_dead_patterns(apps, patterns), *further_faults]
     for said in _unplaced(annotations, endpoints, apps):
         if isinstance(said, Finding):
             findings.append(said)
@@ -109,6 +116,7 @@ def compile_plans(
             faults.append(said)
     if faults:
         raise ConfigError(*dict.fromkeys(faults))
+    findings += _replaced_findings(plans)
     unrouted = bind(Plan(None, "", Access.PUBLIC, reason="no route"), None)
     said_once = tuple(dict.fromkeys(findings))
     return PlanTable(plans, endpoints, unrouted, said_once, is_enforced=default != "report-only")
@@ -122,13 +130,13 @@ class _Compiler:
         self.patterns = patterns
         self.default = default
         self.faults: list[str] = []
-        self._fired: dict[int, tuple[Rule, str, set[str]]] = {}
+        self._fired: dict[int, tuple[Rule, RuleLevel, set[str]]] = {}
 
     def plan(self, endpoint: Endpoint, method: str) -> Plan:
         levels = find_levels(self.app, endpoint, self.patterns, method=method)
         for level in levels:
             for rule in level.rules:
-                fired = self._fired.setdefault(id(rule), (rule, level.name, set()))[2]
+                fired = self._fired.setdefault(id(rule), (rule, level, set()))[2]
                 if rule.covers(method):
                     fired.add(method)
         merged, faults = merge(levels, method=method, default=self.default)
@@ -143,17 +151,16 @@ class _Compiler:
             lifted=tuple(merged.lifted),
             max_body_bytes=merged.max_body_bytes,
             json_kinds=merged.json_kinds,
-            is_probe=getattr(endpoint.view, "__guard_probe__", False),
+            is_quiet=merged.is_quiet,
         )
 
     def silent_rules(self) -> Iterable[str]:
         """Yield a fault for each rule about a method that its route does not have."""
         for rule, level, fired in self._fired.values():
             missing = (rule.methods or frozenset()) - fired
-            is_wide = level.startswith(("blueprint ", "pattern ", "class "))
-            if missing and not (is_wide and fired):
+            if missing and not (level.is_wide and fired):
                 names = ", ".join(sorted(missing))
-                yield f"{rule.text} on {level} is about {names}, which it does not answer."
+                yield f"{rule.text} on {level.name} is about {names}, which it does not answer."
 
 
 def _rules_in(app: Flask, patterns: Patterns) -> Iterable[Rule]:
@@ -201,6 +208,18 @@ def _idle_blueprint(what: str, blueprint: Blueprint | None, apps: list[Flask]) -
     is_registered = any(blueprint in app.blueprints.values() for app in apps)
     state = "has no routes" if is_registered else "is not registered with an application of this Guard"
     return Finding("FG-ROUTE-002", Level.WARNING, f"{what} {state}.", "Register the blueprint, or remove the rule.")
+
+
+def _replaced_findings(plans: dict[str, dict[str, Plan]]) -> Iterable[Finding]:
+    """Yield a finding for each route whose rules a function of the application stands in for."""
+    for endpoint, methods in plans.items():
+        for replaced in dict.fromkeys(name for plan in methods.values() for name in plan.replaced):
+            yield Finding(
+                "FG-ROUTE-003",
+                Level.WARNING,
+                f"On {endpoint!r} {replaced}: what the map says of it is not what decides.",
+                "Register the function before or after the step, or make sure that it refuses as the rules do.",
+            )
 
 
 def _wrapped_findings(endpoints: list[Endpoint]) -> Iterable[Finding]:

@@ -14,9 +14,9 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from ..authz.policies import Authenticated, Policy
+from ..authz.policies import Authenticated, Policy, refuse_bare_decorator
 from ..config.kinds import size_bytes
 from ..errors import ConfigError
 
@@ -49,10 +49,18 @@ class Rule:
     policy: Policy | None = None
     max_body_bytes: int | None = None
     json_kinds: frozenset[str] | None = None
+    is_quiet: bool = False
     methods: frozenset[str] | None = None
 
     def covers(self, method: str) -> bool:
         return self.methods is None or method in self.methods
+
+    def __call__(self, _target: object) -> NoReturn:
+        """Refuse to be a decorator: written past a Guard, a rule that no route reads would go unnoticed."""
+        raise ConfigError(
+            f"{self.text} is a word for guard.rules(); on a view or a blueprint, write the decorator of your Guard, "
+            "such as @guard.public(reason=...)."
+        )
 
 
 def annotate(target: Target, rule: Rule) -> Target:
@@ -138,12 +146,14 @@ def require_authenticated(*, methods: Iterable[str] | None = None) -> Rule:
 def require(policy: Policy, *, methods: Iterable[str] | None = None) -> Rule:
     """The policy must say yes."""
     if not isinstance(policy, Policy):
+        refuse_bare_decorator("require", policy)
         raise ConfigError(f"require() takes a policy such as role('admin'), not {policy!r}.")
     return Rule(f"require({policy.describe()})", policy=policy, methods=as_methods(methods))
 
 
 def max_body(size: str | int, *, methods: Iterable[str] | None = None) -> Rule:
     """The largest body of this route, lower or higher than the default: bytes, or text such as "32K"."""
+    refuse_bare_decorator("max_body", size)
     try:
         limit = size_bytes(size)
     except ValueError as exc:
@@ -153,26 +163,41 @@ def max_body(size: str | int, *, methods: Iterable[str] | None = None) -> Rule:
 
 def json_body(*kinds: str, methods: Iterable[str] | None = None) -> Rule:
     """What a JSON body may be at its top: "object" (the default of every route), "array", "scalar"."""
-    unknown = set(kinds) - JSON_KINDS
-    if unknown or not kinds:
-        raise ConfigError(f"json_body() takes {', '.join(sorted(JSON_KINDS))}, not {', '.join(sorted(unknown))}.")
+    known = ", ".join(sorted(JSON_KINDS))
+    if not kinds:
+        raise ConfigError(f"json_body() needs one at least of {known}.")
+    for kind in kinds:
+        refuse_bare_decorator("json_body", kind)
+        if not isinstance(kind, str) or kind not in JSON_KINDS:
+            raise ConfigError(f"json_body() takes {known}, one by one as in json_body('array'), not {kind!r}.")
     return Rule(f"json_body({', '.join(kinds)})", json_kinds=frozenset(kinds), methods=as_methods(methods))
 
 
-def as_rules(words: Any) -> tuple[Rule, ...]:
-    """Return what was written in `guard.rules({...})` as rules: a word, a policy, or several in a list."""
+def quiet() -> Rule:
+    """No access line is written: for what is asked every few seconds and says nothing."""
+    return Rule("quiet()", is_quiet=True)
+
+
+def as_rules(words: Any, *, pattern: str) -> tuple[Rule, ...]:
+    """Return what was written in `guard.rules({pattern: ...})` as rules: a word, a policy, or several in a list."""
     items = words if isinstance(words, (list, tuple)) else (words,)
     if not items:
-        raise ConfigError("guard.rules() has a pattern with an empty list of rules.")
-    return tuple(_as_rule(item) for item in items)
+        raise ConfigError(f"guard.rules() has an empty list of rules for the pattern {pattern!r}.")
+    return tuple(_as_rule(item, pattern) for item in items)
 
 
-def _as_rule(word: Any) -> Rule:
+def _as_rule(word: Any, pattern: str) -> Rule:
     if isinstance(word, Rule):
         return dataclasses.replace(word)
     if isinstance(word, Authenticated):
         return require_authenticated()
-    return require(word)
+    if isinstance(word, Policy):
+        return require(word)
+    shown = f"{word.__name__} without parentheses" if inspect.isroutine(word) else repr(word)
+    raise ConfigError(
+        f"guard.rules() has {shown} for the pattern {pattern!r}; it takes what the functions of "
+        "flask_guard.policies return, such as public(reason='assets'), optional_auth(), role('admin') or tenant()."
+    )
 
 
 def as_methods(methods: Iterable[str] | None) -> frozenset[str] | None:

@@ -6,18 +6,17 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from flask import Flask
 from flask.globals import request
 
 from ..errors import NotFound, Refusal
-from .answers import Refused, from_refusal, make_response
 from .context import ENVIRON_KEY, RequestContext
 from .edge import Edge
-from .failures import log_refusal
+from .failures import answer_refusal
 from .plan import PlanTable
-from .runtime import Runtime
+from .runtime import Runtime, report_only
 
 logger = logging.getLogger("flask_guard")
 
@@ -28,6 +27,8 @@ class Runner:
     def __init__(self, runtime: Runtime, edge: Edge) -> None:
         self._runtime = runtime
         self._edge = edge
+        is_lenient = runtime.is_report_only
+        self._refuse_unplanned = report_only(refuse_unplanned) if is_lenient else refuse_unplanned
 
     def install(self, app: Flask) -> None:
         """Put Guard's hook before every other, so that nothing answers ahead of the rules."""
@@ -51,22 +52,25 @@ class Runner:
         context = environ.get(ENVIRON_KEY)
         if context is None:  # a test's request context, made without the WSGI application
             context = self._edge.open_context(environ)
+        # Middleware between the edge and Flask may have changed the method, the headers or the whole
+        # environment: what is judged is what will be served.
+        context.environ, context.method = environ, environ["REQUEST_METHOD"].upper()
+        if context.body is None:
+            self._edge.bound_body(context)
         url_rule = flask_request.url_rule
         endpoint = None if url_rule is None else url_rule.endpoint
         plan = self._runtime.find_plan(endpoint, context.method)
         try:
-            if plan is None:
-                raise NotFound(detail=f"no plan for {context.method} on {endpoint!r}, added after the start")
-            context.plan = plan
             context.route = None if url_rule is None else url_rule.rule
+            if plan is None:
+                return self._refuse_unplanned(context)
+            context.plan = plan
             for step in plan.before:
                 answer = step(context)
                 if answer is not None:
                     return answer
         except Refusal as refusal:
-            log_refusal(context, refusal)
-            problem = from_refusal(refusal, request_id=context.request_id)
-            return make_response(problem, self._runtime.error_formatter)
+            return answer_refusal(context, refusal, self._runtime.error_formatter)
         return None
 
     def after_request(self, response: Any) -> Any:
@@ -78,8 +82,6 @@ class Runner:
         return response
 
 
-def refuse_now(runtime: Runtime, context: RequestContext, refusal: Refusal) -> Refused:
-    """Return an exception that ends the view with this refusal, past the application's error handlers."""
-    log_refusal(context, refusal)
-    problem = from_refusal(refusal, request_id=context.request_id)
-    return Refused(make_response(problem, runtime.error_formatter), refusal.code)
+def refuse_unplanned(context: RequestContext) -> NoReturn:
+    """Refuse a route or a method that was added after the plans were compiled: nobody has judged its rules."""
+    raise NotFound(detail=f"no plan for {context.method} on {context.route}, added after the start")

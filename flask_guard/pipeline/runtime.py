@@ -1,6 +1,7 @@
 """Everything of one application that requests use: settings, services, and the compiled plans.
 
-Made by `wiring`, kept in `app.extensions["guard.runtime"]`. Rule: nothing here is changed by a request.
+Made by `wiring`, kept in `app.extensions["guard.runtime"]`. Rule: after the plans are compiled, at the first
+request at the latest, nothing here changes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from ..protocols import Clock, ErrorFormatter
 from ..values import Finding
 from .context import RequestContext
 from .definitions import Definitions
+from .discover import find_endpoints
+from .failures import log_would_refuse
 from .plan import Plan, PlanTable, compile_plans
 from .steps import StepBinder
 
@@ -33,7 +36,7 @@ EXTENSION_KEY = "guard.runtime"
 logger = logging.getLogger("flask_guard")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Runtime:
     """One guarded application. tokens: None without a signing key."""
 
@@ -76,7 +79,7 @@ class Runtime:
             return plans
         with self._lock:
             if self.failure is not None:
-                raise self.failure
+                raise ConfigError(*self.failure.faults)  # anew: one that is raised again and again grows
             if self.plans is None:
                 try:
                     self.plans = self._compile()
@@ -89,17 +92,17 @@ class Runtime:
     def _compile(self) -> PlanTable:
         for prepare in self.before_compile:
             prepare()
+        apps = list(self.sibling_apps())
+        endpoints = [endpoint for app in apps for endpoint in find_endpoints(app)]
         plans = compile_plans(
             self.app,
-            apps=list(self.sibling_apps()),
+            apps=apps,
             annotations=self.definitions.annotations,
             patterns=self.definitions.patterns,
             default=self.settings.service.default_access,
             bind=self._binder().bind,
+            further_faults=self.definitions.find_faults(endpoints),
         )
-        faults = self.definitions.find_faults(plans.endpoints)
-        if faults:
-            raise ConfigError(*faults)
         for sentence in self.definitions.find_double_replacements(plans.endpoints):
             logger.warning(sentence)
         for finding in plans.findings:
@@ -116,6 +119,7 @@ class Runtime:
             max_body=self.settings.limits.max_body_bytes,
             max_multipart=self.settings.limits.max_multipart_bytes,
             registrations=self.definitions.registrations,
+            headers_of=self.definitions.headers_of,
             ensure_sync=self.app.ensure_sync,
             report=report_only if self.is_report_only else None,
         )
@@ -126,6 +130,10 @@ class Runtime:
         if endpoint is None:
             return plans.unrouted
         return plans.plans.get(endpoint, {}).get(method)
+
+    def after_fork(self) -> None:
+        """Take a lock of our own: a thread that held it is not in the child."""
+        self._lock = threading.RLock()
 
     def findings(self) -> list[Finding]:
         """Return what the compilation noticed; empty before it."""
@@ -144,13 +152,7 @@ def report_only(step: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return step(context)
         except Refusal as refusal:
-            logger.warning(
-                "report-only: %s %s would be refused: %s",
-                context.method,
-                context.route,
-                refusal.code,
-                extra={"guard": {"event": "would_refuse", "code": refusal.code, "request_id": context.request_id}},
-            )
+            log_would_refuse(context, refusal)
             return None
 
     return reported

@@ -2,7 +2,7 @@
 
 | step         | asks                                   | refusal       |
 |--------------|----------------------------------------|---------------|
-| payload      | limits.payload: the announced size     | 413           |
+| payload      | limits.payload: the announced size     | 400, 413      |
 | authenticate | auth: whose credential is it           | 401, 400, 503 |
 | tenant       | a place for steps of the application   |               |
 | authorize    | the rules of the route, as a policy    | 401, 403      |
@@ -16,7 +16,6 @@ headers and the access log. A step takes the RequestContext and returns None to 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -24,6 +23,8 @@ from typing import Any, Literal
 
 from ..auth.credentials import CredentialReader
 from ..authz.policies import Policy
+from ..browser.headers import HeaderRule
+from ..config.suggest import did_you_mean
 from ..errors import BodyTooLarge, ConfigError, Unauthorized
 from ..limits.payload import body_limit, parse_content_length
 from ..values import Decision
@@ -90,7 +91,10 @@ def authorize_step(access: Access, requirement: Policy | None) -> Callable[[Requ
         if requirement is None:
             context.decision = _AUTHENTICATED
             return
-        decision = context.decision = requirement.decide(principal, now=context.now)
+        decision = requirement.decide(principal, now=context.now)
+        if not isinstance(decision, Decision):
+            raise TypeError(f"{requirement.describe()}.decide() returned {decision!r}, which is not a Decision")
+        context.decision = decision
         if decision.allowed:
             return
         if not principal.is_authenticated:
@@ -117,7 +121,8 @@ class Registration:
 
     def applies(self, endpoint: Endpoint | None, method: str) -> bool:
         if endpoint is None:
-            return not self.endpoints and not self.blueprints and self.step in UNROUTED_STEPS
+            is_for_all = not self.endpoints and not self.blueprints and self.methods is None
+            return is_for_all and self.step in UNROUTED_STEPS
         if self.methods is not None and method not in self.methods:
             return False
         if not self.endpoints and not self.blueprints:
@@ -130,9 +135,7 @@ class Registration:
 def require_known_step(step: str, position: str) -> None:
     """Raise ConfigError for a step or a position that is not there."""
     if step not in ORDER:
-        near = difflib.get_close_matches(step, ORDER, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"There is no step {step!r}; the steps are {', '.join(ORDER)}.{hint}")
+        raise ConfigError(f"There is no step {step!r}; the steps are {', '.join(ORDER)}.{did_you_mean(step, ORDER)}")
     if position not in ("before", "after", "replace"):
         raise ConfigError(f"A step takes functions before, after or as replace, not {position!r}.")
 
@@ -147,6 +150,7 @@ class StepBinder:
     max_body: int
     max_multipart: int
     registrations: Sequence[Registration]
+    headers_of: Callable[[str | None], tuple[HeaderRule, ...]]
     ensure_sync: Callable[[Callable[..., Any]], Callable[..., Any]]
     report: Callable[[Callable[..., Any]], Callable[..., Any]] | None
 
@@ -159,8 +163,22 @@ class StepBinder:
         ]
         if self.report is not None:
             before = [self.report(function) for function in before]
-        after = self._functions("respond", None, plan, endpoint)
-        return dataclasses.replace(plan, before=tuple(before), after=tuple(after))
+        return dataclasses.replace(
+            plan,
+            before=tuple(before),
+            after=tuple(self._functions("respond", None, plan, endpoint)),
+            headers=self.headers_of(plan.endpoint),
+            replaced=tuple(self._replaced(plan, endpoint)),
+        )
+
+    def _replaced(self, plan: Plan, endpoint: Endpoint | None) -> Iterable[str]:
+        for step in ("authenticate", "authorize"):
+            names = [r.name for r in self._mine(step, plan, endpoint) if r.position == "replace"]
+            if names:
+                yield f"{step} is replaced by {names[-1]}"
+
+    def _mine(self, step: str, plan: Plan, endpoint: Endpoint | None) -> list[Registration]:
+        return [r for r in self.registrations if r.step == step and r.applies(endpoint, plan.method)]
 
     def _main(self, step: str, plan: Plan) -> Callable[[RequestContext], Any] | None:
         if step == "payload":
@@ -178,7 +196,7 @@ class StepBinder:
     def _functions(
         self, step: str, main: Callable[..., Any] | None, plan: Plan, endpoint: Endpoint | None
     ) -> Iterable[Callable[..., Any]]:
-        mine = [r for r in self.registrations if r.step == step and r.applies(endpoint, plan.method)]
+        mine = self._mine(step, plan, endpoint)
         replaced = [r for r in mine if r.position == "replace"]
         yield from (self.ensure_sync(r.function) for r in mine if r.position == "before")
         if replaced:

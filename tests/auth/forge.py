@@ -6,7 +6,7 @@ import base64
 import functools
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from flask_guard.auth.bearer import IssuerProfile, TokenVerifier
+from flask_guard.auth.claims import ClaimRules
 from flask_guard.auth.keyring import LocalKeys
 from flask_guard.crypto.signing import PrivateKey, SigningKey
+from flask_guard.errors import KeysUnavailable
+from flask_guard.protocols import TokenKey
+from flask_guard.values import Principal, freeze_claims
 
 NOW = 1_795_000_000
 ISSUER = "https://issuer.example"
@@ -117,3 +121,57 @@ def profile(*keys: SigningKey, **changes: Any) -> IssuerProfile:
 
 def verifier(*keys: SigningKey, clock: StillClock | None = None, **changes: Any) -> TokenVerifier:
     return TokenVerifier([profile(*keys, **changes)], clock=clock or StillClock())
+
+
+def public_jwk(kind: str = "rsa", **changes: Any) -> dict[str, Any]:
+    """Return a JWK as an issuer publishes it; a change to None leaves a member out."""
+    algorithm = next(name for name, of in SIGNATURES.items() if of == kind)
+    jwk = SigningKey(private_key(kind), algorithm).public_jwk() or {}
+    return {name: value for name, value in {**jwk, **changes}.items() if value is not None}
+
+
+class CountingKeys:
+    """A KeySource that counts questions and whose keys can change."""
+
+    def __init__(self, *keys: TokenKey) -> None:
+        self.keys: Sequence[TokenKey] = keys
+        self.generation = 0
+        self.asked: list[tuple[str | None, str]] = []
+        self.fails = False
+
+    def candidates(self, kid: str | None, algorithm: str) -> Sequence[TokenKey]:
+        self.asked.append((kid, algorithm))
+        if self.fails:
+            raise KeysUnavailable(detail="gone")
+        return [key for key in self.keys if key.algorithm == algorithm and kid in (None, key.kid)]
+
+
+class CountingKey:
+    """A TokenKey that counts the signatures that it checks."""
+
+    def __init__(self, key: TokenKey) -> None:
+        self._key = key
+        self.kid = key.kid
+        self.algorithm = key.algorithm
+        self.checked = 0
+
+    def verify(self, signing_input: bytes, signature: bytes) -> bool:
+        self.checked += 1
+        return self._key.verify(signing_input, signature)
+
+
+def counting(algorithm: str = "EdDSA", **changes: Any) -> tuple[TokenVerifier, CountingKeys, CountingKey, StillClock]:
+    key = CountingKey(signing_key(algorithm).verification)
+    keys, clock = CountingKeys(key), StillClock()
+    return verifier(clock=clock, keys=keys, **changes), keys, key, clock
+
+
+def admit(
+    members: dict[str, Any], *, now: float = NOW, typ: str | None = "jwt", **changes: Any
+) -> tuple[Principal, float]:
+    rules = ClaimRules(IssuerProfile(LocalKeys([]), **changes))
+    return rules.admit(freeze_claims(members), typ, now)
+
+
+def principal_of(members: dict[str, Any], **changes: Any) -> Principal:
+    return admit(members, **changes)[0]

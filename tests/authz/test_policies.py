@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flask_guard.authz.policies import (
+    AnyOf,
     Policy,
     authenticated,
     fresh,
@@ -163,7 +164,9 @@ def test_policy_is_neither_true_nor_false(mistake: Callable[[], Any]) -> None:
         mistake()
 
 
-@pytest.mark.parametrize("other", [True, None, "admin", role, {"admin"}], ids=repr)
+@pytest.mark.parametrize(
+    "other", [True, None, "admin", role, {"admin"}], ids=["true", "none", "text", "function", "set"]
+)
 @pytest.mark.parametrize("operator", ["__and__", "__or__"])
 def test_policy_combines_with_policies_only(other: Any, operator: str) -> None:
     with pytest.raises(ConfigError, match="combines with policies only"):
@@ -213,6 +216,17 @@ def test_policy_that_returns_no_decision_ends_in_an_error() -> None:
             policy.decide(someone(), now=NOW_S)
 
 
+def test_combination_of_ones_own_decides_also_inside_another() -> None:
+    class Neither(AnyOf):
+        def decide(self, principal: Principal, *, now: float) -> Decision:
+            return Decision(not super().decide(principal, now=now).allowed, "neither")
+
+    banned = Neither((role("a"), role("b")))
+
+    assert not allows(banned | role("c"), someone(roles=frozenset({"a"})))
+    assert allows(banned | role("c"), someone())
+
+
 def test_policy_of_ones_own_must_decide_and_describe() -> None:
     class Silent(Policy):
         def decide(self, principal: Principal, *, now: float) -> Decision:
@@ -232,6 +246,19 @@ def test_policy_of_ones_own_must_decide_and_describe() -> None:
 def test_name_that_is_none_is_refused(make: Callable[..., Policy], names: tuple[Any, ...]) -> None:
     with pytest.raises(ConfigError):
         make(*names)
+
+
+@pytest.mark.parametrize(
+    ("make", "written"),
+    [(role, 'require_role("admin", "editor")'), (scope, 'require_scope("notes:read", "notes:write")')],
+    ids=["role", "scope"],
+)
+@pytest.mark.parametrize("names", [["a", "b"], ("a",), {"a"}], ids=repr)
+def test_names_in_a_list_are_told_how_to_be_written(make: Callable[..., Policy], written: str, names: Any) -> None:
+    with pytest.raises(ConfigError, match="takes names one by one") as caught:
+        make(names)
+
+    assert str(caught.value).endswith(f"not a {type(names).__name__}: write {written}.")
 
 
 @pytest.mark.parametrize("name", ["a b", 'a"b', "a\\b", "é", "a\tb"])

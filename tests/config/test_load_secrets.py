@@ -115,7 +115,7 @@ def test_reference_to_the_environment_is_followed_from_each_source(source: str) 
     ("reference", "said"),
     [
         ("env:APP_KEY", "refers to the environment variable APP_KEY, which is not set"),
-        ("file:/nowhere/at/all", "refers to the file '/nowhere/at/all', which cannot be read"),
+        ("file:/nowhere/at/all", "refers to the file /nowhere/at/all, which cannot be read"),
         ("vault:kv/app#key", "refers to a vault: source, which this version cannot read"),
         ("aws-sm:app#key", "refers to a aws-sm: source, which this version cannot read"),
     ],

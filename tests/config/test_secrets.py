@@ -157,7 +157,7 @@ def test_other_text_stands_for_itself(text: str) -> None:
         pytest.param("vault:kv/app#key", "vault: source, which this version cannot read", id="vault"),
         pytest.param("Vault:kv/app#key", "vault: source, which this version cannot read", id="Vault"),
         pytest.param("aws-sm:app#key", "aws-sm: source, which this version cannot read", id="aws-sm"),
-        pytest.param("file:/nowhere/at/all", "'/nowhere/at/all', which cannot be read (No such", id="no file"),
+        pytest.param("file:/nowhere/at/all", "the file /nowhere/at/all, which cannot be read (No such", id="no file"),
         pytest.param("file:", "cannot be read", id="no path"),
         pytest.param("file:/a\x00b", "what cannot be a path", id="NUL in a path"),
     ],

@@ -139,7 +139,10 @@ def test_report_only_decides_and_logs_and_refuses_nothing(make_app: AppMaker, ca
         answer = app.test_client().get("/closed", headers={"Authorization": "Bearer nonsense"})
 
     assert answer.json == {"id": "anonymous"}
-    assert "would be refused: invalid_token" in caplog.text
+    said = [record.guard for record in caplog.records if hasattr(record, "guard") and "refus" in record.message]
+    assert [(facts["event"], facts["code"], facts["route"]) for facts in said] == [
+        ("would_refuse", "invalid_token", "/closed")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +212,7 @@ def test_one_guard_serves_several_applications() -> None:
         apps.append(app)
 
     assert [app.test_client().get("/").status_code for app in apps] == [200, 200]
-    with pytest.raises(RuntimeError, match="application context"):
+    with pytest.raises(RuntimeError, match="the context of an application"):
         _ = guard.tokens
     with apps[0].app_context():
         assert guard.tokens.issue("ada")

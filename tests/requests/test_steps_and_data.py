@@ -201,7 +201,7 @@ def test_a_late_check_is_an_error_and_is_not_piled_up(make_app: AppMaker) -> Non
 
 def test_many_probes_at_once_ask_once(make_app: AppMaker) -> None:
     asked: list[int] = []
-    app, _ = make_app(lambda app, guard: guard.health_check("db", lambda: asked.append(1)))
+    app, _ = make_app(lambda app, guard: guard.health_check("queue", lambda: asked.append(1)))
 
     threads = [threading.Thread(target=lambda: app.test_client().get("/healthz/ready")) for _ in range(16)]
     for thread in threads:

@@ -1,0 +1,129 @@
+"""Hooks a runtime into its application: the edge, the hook, the error handlers, the bundled endpoints.
+
+Rule: whatever can be refused is refused before the first hook is in; after that nothing here fails.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Flask
+
+from ..api.health import Readiness, make_health_blueprint
+from ..api.well_known import make_key_set_blueprint
+from ..config.dotenv import read_dotenv
+from ..config.load import load_settings
+from ..config.settings import Settings
+from ..errors import ConfigError
+from ..logs.format import configure_logging
+from ..pipeline.definitions import DATABASE_CHECK
+from ..pipeline.edge import Edge
+from ..pipeline.failures import FailureHandlers
+from ..pipeline.json_request import use_strict_json
+from ..pipeline.rules import annotate, public, quiet
+from ..pipeline.runner import Runner
+from ..pipeline.runtime import Runtime
+from ..pipeline.session import use_lazy_sessions
+from .lazy import survive_forks
+from .services import Site, build_runtime
+
+logger = logging.getLogger("flask_guard.config")
+
+
+def read_settings(app: Flask, options: Mapping[str, Any]) -> Settings:
+    """Return the settings of an application; raises ConfigError with every fault."""
+    settings = load_settings(
+        environ=os.environ,
+        app_config={name: value for name, value in app.config.items() if isinstance(name, str)},
+        arguments=options,
+        dotenv=read_dotenv(Path.cwd() / ".env"),
+    )
+    return _with_flask_limit(app, settings)
+
+
+def _with_flask_limit(app: Flask, settings: Settings) -> Settings:
+    """Return the settings with MAX_CONTENT_LENGTH where no limit of ours is set. Raises ConfigError."""
+    limit = app.config.get("MAX_CONTENT_LENGTH")
+    if limit is None:
+        return settings
+    if type(limit) is not int or limit < 0:  # not isinstance: True would be a limit of one byte
+        raise ConfigError("MAX_CONTENT_LENGTH (app.config) must be a whole number of bytes, at least 0.")
+    limits = settings.limits
+    if not settings.is_set("GUARD_MAX_BODY"):
+        limits = replace(limits, max_body_bytes=limit)
+    if not settings.is_set("GUARD_MAX_MULTIPART"):
+        limits = replace(limits, max_multipart_bytes=limit)
+    return replace(settings, limits=limits)
+
+
+def install(site: Site) -> Runtime:
+    """Build the runtime of an application and hook it in."""
+    app = site.app
+    runtime = build_runtime(site)
+    _mount(app, _make_blueprints(site, runtime))
+    edge = Edge(runtime, app.wsgi_app)
+    runner = Runner(runtime, edge)
+    handlers = FailureHandlers(site.supplied.error_formatter)
+
+    def prepare() -> None:
+        """Once more before the plans are compiled: what the application set since `init_app` counts too."""
+        runner.keep_first()
+        _take_over_body(app, runtime)
+
+    runtime.before_compile = (prepare,)
+    runtime.after_compile = (runner.install_after, lambda _plans: handlers.install_data_handlers(app))
+    configure_logging(site.settings.logs, site.settings.service.name, site.settings.service.env)
+    if site.settings.browser.session_interface == "lazy":
+        use_lazy_sessions(app)
+    _take_over_body(app, runtime)
+    runner.install(app)
+    handlers.install(app)
+    app.wsgi_app = edge  # type: ignore[method-assign]
+    for sentence in runtime.warnings:
+        logger.warning(sentence)
+    return runtime
+
+
+def _take_over_body(app: Flask, runtime: Runtime) -> None:
+    """Have bodies judged by us: their size, which Flask cuts a chunked one at without a word, and their JSON.
+
+    In report-only both stay Flask's, because nothing is refused by us.
+    """
+    if not runtime.is_report_only:
+        runtime.settings = _with_flask_limit(app, runtime.settings)
+        app.config["MAX_CONTENT_LENGTH"] = None
+        use_strict_json(app)
+
+
+def _make_blueprints(site: Site, runtime: Runtime) -> list[Blueprint]:
+    """Return the endpoints that are there without being asked for."""
+    health, prefix = site.settings.health, site.settings.service.path_prefix
+    database = {DATABASE_CHECK: lambda: runtime.database.ping()}  # not opened before a probe asks
+
+    def ready_checks() -> dict[str, Callable[[], Any]]:
+        return {**(database if site.knows_database else {}), **site.definitions.health_checks}
+
+    live = Readiness(lambda: database, timeout_s=health.timeout_s) if health.check_db else None
+    ready = Readiness(ready_checks, timeout_s=health.timeout_s)
+    survive_forks(ready, *([live] if live else []))
+    probes = make_health_blueprint(
+        live_paths=health.live_paths, ready_paths=health.ready_paths, prefix=prefix, live=live, ready=ready
+    )
+    blueprints = [annotate(annotate(probes, public(reason="health probes")), quiet())]
+    if runtime.tokens is not None and runtime.tokens.public_jwks()["keys"]:
+        keys = make_key_set_blueprint(runtime.tokens.public_jwks, prefix=prefix)
+        blueprints.append(annotate(keys, public(reason="public keys")))
+    return blueprints
+
+
+def _mount(app: Flask, blueprints: list[Blueprint]) -> None:
+    taken = [blueprint.name for blueprint in blueprints if blueprint.name in app.blueprints]
+    if taken:
+        raise ConfigError(*(f"The blueprint name {name!r} is Guard's own; give yours another." for name in taken))
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)

@@ -1,0 +1,1 @@
+"""Tests of rules and plans, over real Flask applications and without a Guard."""
