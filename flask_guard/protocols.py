@@ -1,7 +1,7 @@
 """Every extension point of the kit: what may be replaced, one small Protocol each.
 
-`wiring` is the only place that picks a class for one of them. Each has a suite in `tests/contracts/`
-that every implementation passes.
+`wiring` is the only place that picks a class for one of them. Where there are several implementations,
+`tests/contracts/` has a suite that each of them passes.
 """
 
 from __future__ import annotations

@@ -90,7 +90,8 @@ NO_TENANT = Tenant(id="")
 class Decision:
     """The answer of a policy, with its reason. Truthy when allowed.
 
-    reason: lower_snake, for example "role_missing". steps: one line for each policy that was asked.
+    reason: lower_snake, for example "role_missing". matched_rule_id and steps are for deciders that keep
+    rules of their own; the policies of this kit leave them empty.
     """
 
     allowed: bool

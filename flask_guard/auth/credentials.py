@@ -14,7 +14,7 @@ from ..values import Principal
 
 _SCHEME = "bearer "
 # How nearly every token begins: `{"` in base64. No key begins so, and what a key looks like need not be asked.
-_JSON_TOKEN = "Bearer eyJ"
+_COMMON_START = "Bearer eyJ"
 # A service key or a UUID in any spelling; everything else after "Bearer" is judged as a token.
 _KEY = re.compile(
     r"fgk_|(?:urn:uuid:|\{)?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\}?\Z",
@@ -56,7 +56,7 @@ class CredentialReader:
         return min(by_key, self._read_bearer(authorization), key=lambda principal: _RANK[principal.method])
 
     def _read_bearer(self, header: str) -> Principal:
-        if header[:10] == _JSON_TOKEN and self._tokens is not None:
+        if header[:10] == _COMMON_START and self._tokens is not None:
             return self._read_token(header[7:])
         if header[:7].lower() == _SCHEME:
             credential = header[7:]

@@ -17,24 +17,47 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from ..config.kinds import require_header_value
-from ..errors import AccessRefused, BadRequest, BodyTooLarge, FieldFault, Internal, NotFound, Refusal, Unauthorized
+from ..errors import (
+    AccessRefused,
+    BadRequest,
+    BodyTooLarge,
+    Conflict,
+    FieldFault,
+    Internal,
+    NotFound,
+    Refusal,
+    Unauthorized,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
 from ..protocols import ErrorFormatter
 
 PROBLEM_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:flask-guard:error:"
 logger = logging.getLogger("flask_guard")
 
-# Where the code differs from the name of the status in lower case.
-_CODES = {
-    413: "body_too_large",
-    414: "uri_too_long",
-    415: "unsupported_media_type",
-    422: "validation_error",
-    429: "rate_limited",
-    500: "internal",
-    504: "timeout",
+# A status has one code, one title and one text, whoever refuses: a step of Guard or a view's `abort`.
+_KINDS: dict[int, type[Refusal]] = {
+    kind.status: kind
+    for kind in (
+        BadRequest,
+        Unauthorized,
+        AccessRefused,
+        NotFound,
+        Conflict,
+        BodyTooLarge,
+        UnsupportedMediaType,
+        ValidationFailed,
+        Internal,
+    )
 }
-_TEXTS = {kind.code: kind.public for kind in (BadRequest, Unauthorized, AccessRefused, NotFound, BodyTooLarge)}
+# Where another word is used than the name of the status, which also differs between versions of Python.
+_WORDS = {
+    414: ("uri_too_long", "URI Too Long"),
+    416: ("range_not_satisfiable", "Range Not Satisfiable"),
+    429: ("rate_limited", "Too Many Requests"),
+    504: ("timeout", "Gateway Timeout"),
+}
 # Set by whoever writes the body, so never carried over from an exception's own answer.
 _BODY_HEADERS = frozenset({"content-type", "content-length"})
 
@@ -82,30 +105,31 @@ def from_refusal(refusal: Refusal, *, request_id: str) -> Problem:
 def from_http_error(error: HTTPException, *, request_id: str) -> Problem:
     """Return what the caller is told of a Werkzeug error, such as a 404 or a view's `abort(409, "...")`."""
     status = error.code or 500
-    title = _title(status)
-    code = _CODES.get(status) or _code(status)
-    detail = str(error.description or title)
-    if error.description == type(error).description:
-        detail = _TEXTS.get(code, detail)  # Werkzeug's own words are made for a person with a browser
+    code, title = _name(status)
+    text = _KINDS[status].public if status in _KINDS else title
+    # Werkzeug's own words are made for a person with a browser; those of a view are meant for the caller.
+    is_own = error.description is not None and error.description != type(error).description
     return Problem(
         status=status,
         code=code,
         title=title,
-        detail=detail if status < 500 else title,
+        detail=str(error.description) if is_own and status < 500 else text,
         request_id=request_id,
         headers=tuple(_own_headers(error)),
     )
 
 
-def _title(status: int) -> str:
-    return HTTPStatus(status).phrase if status in _KNOWN else "Error"
-
-
-def _code(status: int) -> str:
-    return HTTPStatus(status).name.lower() if status in _KNOWN else f"http_{status}"
-
-
-_KNOWN = frozenset(int(status) for status in HTTPStatus)
+def _name(status: int) -> tuple[str, str]:
+    """Return the code and the title of a status."""
+    if status in _KINDS:
+        return _KINDS[status].code, _KINDS[status].title
+    if status in _WORDS:
+        return _WORDS[status]
+    try:
+        known = HTTPStatus(status)
+    except ValueError:
+        return f"http_{status}", "Error"
+    return known.name.lower(), known.phrase
 
 
 def _own_headers(error: HTTPException) -> Iterable[tuple[str, str]]:

@@ -45,7 +45,7 @@ class TokenDesk:
         if self._tokens is None:
             raise ConfigError(
                 "Tokens cannot be issued: set GUARD_JWT_SECRET_KEY or GUARD_JWT_PRIVATE_KEY "
-                "(`flask guard keygen jwt` makes one)."
+                "(`flask-guard keygen jwt` makes one)."
             )
         _mark_credential_answer()
         return self._tokens.issue(subject, roles=roles, scopes=scopes, tenant=tenant, ttl=ttl, **claims)

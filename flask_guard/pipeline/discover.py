@@ -35,15 +35,6 @@ class Endpoint:
     def view_class(self) -> type[View] | None:
         return getattr(self.view, "view_class", None)
 
-    @property
-    def location(self) -> str:
-        """Where the view is written, as file:line, empty when that cannot be told."""
-        target = self.view_class or inspect.unwrap(self.view)
-        try:
-            return f"{inspect.getsourcefile(target)}:{inspect.getsourcelines(target)[1]}"
-        except (TypeError, OSError):
-            return ""
-
 
 def find_endpoints(app: Flask) -> list[Endpoint]:
     """Return every endpoint that the URL map can lead to, sorted by name."""

@@ -42,6 +42,7 @@ class Edge:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         context = self.open_context(environ)
         complete = self._complete
+        held = HeldStart(start_response)
 
         def start(status: str, headers: Iterable[tuple[str, str]], exc_info: Any = None) -> Any:
             context.status = int(status[:3])
@@ -52,7 +53,7 @@ class Edge:
             if context.answers_credentials:
                 apply_header_rules(sent, _NO_STORE_RULES)
             complete(sent, self._extra_headers(context), status=status)
-            return start_response(status, sent, exc_info) if exc_info else start_response(status, sent)
+            return held.begin(status, sent, exc_info)
 
         try:
             if self.runtime.plans is None:
@@ -62,6 +63,7 @@ class Edge:
             if self.runtime.propagates_errors:
                 raise
             answer = self._fail(context, start, exc)
+        held.release()
         self._log(context)
         # A cycle would keep the body of every request alive until the garbage collector finds it.
         context.environ, context.body = {}, None
@@ -135,6 +137,44 @@ class Edge:
                 matched_rule_id=context.decision.matched_rule_id if context.decision else None,
             ),
         )
+
+
+class HeldStart:
+    """The server's `start_response`, called when the application has returned.
+
+    Until then a failure, such as that of a teardown function, replaces the answer. PEP 3333 lets it do so
+    afterwards too, by `exc_info`, but gunicorn 23 then sends the headers of both answers, two lengths among them.
+    """
+
+    __slots__ = ("_begun", "_is_released", "_start_response", "_write")
+
+    def __init__(self, start_response: Callable[..., Any]) -> None:
+        self._start_response = start_response
+        self._begun: tuple[str, list[tuple[str, str]]] | None = None
+        self._is_released = False
+        self._write: Callable[[bytes], Any] | None = None
+
+    def begin(self, status: str, headers: list[tuple[str, str]], exc_info: Any) -> Callable[[bytes], Any]:
+        """Take an answer, or hand it on if the application has returned; the result is PEP 3333's `write`."""
+        if self._is_released:
+            begun = (status, headers, exc_info) if exc_info else (status, headers)
+            self._write = self._start_response(*begun)
+        else:
+            self._begun = status, headers
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of the body the old way, which begins the answer."""
+        self.release()
+        if self._write is not None:
+            self._write(data)
+
+    def release(self) -> None:
+        """Call the server with what was begun, if anything was."""
+        self._is_released = True
+        if self._begun is not None:
+            self._write = self._start_response(*self._begun)
+            self._begun = None
 
 
 def _has_body(environ: dict[str, Any]) -> bool:

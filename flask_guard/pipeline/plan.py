@@ -1,7 +1,7 @@
 """Plans: for every endpoint and method, which steps a request walks, compiled before the first request.
 
-The same table serves the request (`PlanTable.find`), the route map and the checks, so that what is shown
-is what is enforced. Rule: a route without a plan cannot be reached.
+The same table serves the request, the access map and the checks, so that what is shown is what is
+enforced. Rule: a route without a plan cannot be reached.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Rules: what a decorator writes on a view, a view class or a blueprint.
 
 A rule is an annotation. The decorator returns the same object, so its place above or below `@app.route`
-cannot matter, and a wrapper that uses `functools.wraps` carries it along. `plan` reads them.
+cannot matter, and a wrapper that uses `functools.wraps` carries it along. `discover` finds them,
+`merge` makes one answer of them.
 Rule of this file: a rule that cannot mean anything is refused where it is written.
 """
 

@@ -23,7 +23,7 @@ from ..values import Finding
 from .context import RequestContext
 from .definitions import Definitions
 from .discover import find_endpoints
-from .failures import log_would_refuse
+from .failures import log_failure, log_would_refuse
 from .plan import Plan, PlanTable, compile_plans
 from .steps import StepBinder
 
@@ -153,6 +153,8 @@ def report_only(step: Callable[..., Any]) -> Callable[..., Any]:
             return step(context)
         except Refusal as refusal:
             log_would_refuse(context, refusal)
-            return None
+        except Exception as error:  # a policy with a bug: where nothing is enforced, nothing fails for it
+            log_failure(context, error)
+        return None
 
     return reported

@@ -22,7 +22,7 @@ class UnopenedSession(SecureCookieSession):
     """
 
     def __init__(self, open_now: Callable[[], SessionMixin | None], cookie_header: str) -> None:
-        super().__init__()
+        # What Flask's class sets up waits for `open`: it costs more than all else that an unused session does.
         self._opening = threading.Lock(), open_now
         self.cookie_header = cookie_header
 
@@ -45,6 +45,7 @@ class UnopenedSession(SecureCookieSession):
         with lock:
             if type(self) is UnopenedSession:
                 opened = open_now()
+                super().__init__()
                 if opened:
                     dict.update(self, opened)
                 self.__class__ = SecureCookieSession  # type: ignore[assignment]

@@ -32,7 +32,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_every_command_of_the_quick_start_is_run(output: str) -> None:
     names = find_run_commands(output)
 
-    assert names == ["pip", "export", "flask", "curl", "TOKEN=$(flask", "curl", "flask"]
+    assert names == ["pip", "export", "flask", "sleep", "curl", "TOKEN=$(flask", "curl", "flask"]
 
 
 def test_the_first_request_is_refused_with_the_reason_as_a_problem(output: str) -> None:

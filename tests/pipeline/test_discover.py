@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from flask import Blueprint, Flask
@@ -45,7 +44,6 @@ def test_url_rule_past_flask_answers_every_method_and_has_no_view() -> None:
 
     assert endpoint.methods == tuple(sorted(rules.HTTP_METHODS))
     assert endpoint.view is None
-    assert endpoint.location == ""
     assert find_levels(app, endpoint, {}, method="GET") == []
 
 
@@ -116,18 +114,6 @@ def test_blueprint_pattern_and_class_are_wide_and_a_view_and_a_method_are_not() 
 
 def annotate_with(rule: rules.Rule) -> Any:
     return lambda function: annotate(function, rule)
-
-
-def test_location_is_where_the_view_is_written() -> None:
-    app = Flask("app")
-    app.add_url_rule("/a", "a", view)
-    app.add_url_rule("/b", "b", annotated_view)
-    app.add_url_rule("/c", "c", len)
-
-    found = endpoints_of(app)
-
-    assert found["b"].location == f"{__file__}:{inspect.getsourcelines(annotated_view)[1]}"
-    assert found["c"].location == ""
 
 
 def annotated_view() -> str:
