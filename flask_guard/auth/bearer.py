@@ -100,6 +100,7 @@ class TokenVerifier:
             raise InvalidToken(detail="iss is none of the configured issuers")
         # Read before the keys: when they change meanwhile, what is remembered is outdated already.
         generation = rules.keys.generation
+        proved: _KnownHeader | None = None
         if (
             known is None
             or known.rules is not rules
@@ -107,17 +108,17 @@ class TokenVerifier:
             or not known.key.verify(signing_input, signature)
         ):
             key = _require_signature(rules, header, signing_input, signature)
-            known = _KnownHeader(header, rules, key, generation)
+            proved = _KnownHeader(header, rules, key, generation)
         principal, deadline = rules.admit(claims, header.typ, now)
-        self._remember(header_segment, known)
+        if proved is not None:
+            self._remember(header_segment, proved)
         self._cache.keep(digest, (principal, deadline, rules.keys, generation), epoch)
         return principal
 
     def _remember(self, segment: bytes, known: _KnownHeader) -> None:
-        if self._headers.get(segment) is not known:
-            if len(self._headers) >= _MAX_HEADERS:
-                self._headers.clear()
-            self._headers[segment] = known
+        if len(self._headers) >= _MAX_HEADERS:
+            self._headers.clear()
+        self._headers[segment] = known
 
 
 def _require_signature(rules: ClaimRules, header: Header, signing_input: bytes, signature: bytes) -> TokenKey:

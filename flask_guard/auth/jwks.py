@@ -51,7 +51,8 @@ class JwksKeys:
     """A KeySource over one JWKS address.
 
     fetch: returns the document of an address or raises; it bounds its own time and size.
-    clock: monotonic seconds. max_stale_s: how long after the last success its keys serve while attempts fail.
+    clock: monotonic seconds. max_stale_s: how long after the last success its keys serve while attempts fail;
+    fresh ones always do.
     algorithms: as for `parse_jwk`. fresh_s: age at which the keys are fetched anew in the background.
     cooldown_s: least time from one attempt to the next. wait_s: longest time that a request waits for keys.
     """
@@ -73,7 +74,7 @@ class JwksKeys:
         self._clock = clock
         self._algorithms = tuple(algorithms)
         self._fresh_s = fresh_s
-        self._usable_s = max(fresh_s, max_stale_s)
+        self._usable_s = max_stale_s
         self._cooldown_s = cooldown_s
         self._wait_s = wait_s
         self._lock = threading.Lock()

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from ..config.secrets import Secret, find_weakness
 from ..config.sections import JwtSettings
 from ..crypto.signing import (
     ALGORITHMS,
@@ -34,7 +33,6 @@ _K = TypeVar("_K")
 
 # Each issuer with a JWKS address has a cache, and now and then a thread, of its own.
 MAX_ISSUERS = 20
-_LEAST_SECRET_BYTES = 32  # RFC 7518, section 3.2: the size of the hash of HS256
 _KEY_MEMBERS = ("jwks_url", "public_key", "secret_key")
 
 
@@ -139,7 +137,8 @@ class _Builder:
         if member == "public_key":
             local = self._try(name, load_public_keys, values[member], algorithms)
         else:
-            self._check_secret(name, values[member])
+            if self._jwt.asymmetric_only:
+                self.faults.append(f"{name} is refused by GUARD_JWT_ASYMMETRIC_ONLY.")
             key = self._try(name, load_hmac_key, values[member], algorithms)
             local = None if key is None else (key.verification,)
         return None if local is None else _Keys(LocalKeys(local), local)
@@ -149,13 +148,6 @@ class _Builder:
             self.faults.append(f"{name} must be https in production.")
             return None
         return _Keys(self._make_jwks(url, algorithms))
-
-    def _check_secret(self, name: str, secret: Secret) -> None:
-        if self._jwt.asymmetric_only:
-            self.faults.append(f"{name} is refused by GUARD_JWT_ASYMMETRIC_ONLY.")
-        weakness = find_weakness(secret, min_bytes=_LEAST_SECRET_BYTES) if self._is_production else None
-        if weakness is not None:
-            self.faults.append(f"{name} {weakness}. Make one with `flask guard keygen`.")
 
     def _check_algorithms(self, name: str, algorithms: Sequence[str], users: Iterable[_Keys]) -> None:
         """Refuse an algorithm that none of the keys could use; a key set that is fetched could use any but HMAC."""

@@ -5,26 +5,23 @@ Pure. Rule: the keys themselves are not kept, only their digests; no fault quote
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..config.secrets import Secret, SecretFault, find_weakness, resolve_reference
+from ..config.secrets import Secret, SecretFault, resolve_reference
+from ..config.strength import name_key_entry
+from ..config.suggest import did_you_mean
 from ..errors import ConfigError
 from ..values import Claims, Principal
 from .keyformat import SERVICE_PREFIX, digest_of, require_roles, require_scopes, require_word
 
-SETTING = "GUARD_API_KEYS"
 MEMBERS = ("name", "key", "roles", "scopes", "tenant")
-
-# As long as the keys we make are strong: 256 bits.
-MIN_KEY_BYTES = 32
 
 # What a header carries without being changed on the way: visible ASCII.
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
-# What a name may look like to be quoted: a key that stands in its place by mistake must not be.
+# What a member may look like to be quoted: a key that stands in its place by mistake must not be.
 _QUOTABLE = re.compile(r"[A-Za-z0-9_.-]{1,20}")
 
 
@@ -51,12 +48,10 @@ def build_static_keys(
     """Return the keys of a list of `{"name", "key", "roles", "scopes", "tenant"}`; name and key are required.
 
     key: the text, or a reference to it (`env:NAME`, `file:/path`), looked up in `environ`.
-    Raises one ConfigError that lists everything that is wrong. In production a key must be strong.
+    Raises one ConfigError that lists everything that is wrong. How strong a key is, `config.strength` judges.
     """
     read = [_read_entry(entry, position, environ=environ) for position, entry in enumerate(entries, start=1)]
-    faults = [
-        f"{entry.label}: {fault}." for entry in read for fault in _find_faults(entry, is_production=is_production)
-    ]
+    faults = [f"{entry.label}: {fault}" for entry in read for fault in _find_faults(entry)]
     faults += _find_repeated(read)
     if faults:
         raise ConfigError(*faults)
@@ -74,12 +69,10 @@ class _Entry:
 
 
 def _read_entry(members: Mapping[str, Any], position: int, *, environ: Mapping[str, str]) -> _Entry:
-    name = members.get("name")
-    is_quotable = isinstance(name, str) and _QUOTABLE.fullmatch(name) is not None
-    label = f"{SETTING}, entry {position}" + (f" ({name})" if is_quotable else "")
+    label = name_key_entry(position, members)
     raw = members.get("key")
-    if isinstance(raw, Secret):
-        raw = raw.reveal()
+    if isinstance(raw, Secret) and raw.reveal():  # the loader has followed its reference
+        return _Entry(label, members, raw, None)
     if not isinstance(raw, str) or not raw:
         return _Entry(label, members, Secret(""), "key is missing")
     try:
@@ -88,17 +81,17 @@ def _read_entry(members: Mapping[str, Any], position: int, *, environ: Mapping[s
         return _Entry(label, members, Secret(""), f"key {exc}")
 
 
-def _find_faults(entry: _Entry, *, is_production: bool) -> Iterator[str]:
+def _find_faults(entry: _Entry) -> Iterator[str]:
     yield from _find_unknown_members(entry.members)
     try:
         require_word(entry.members.get("name"), what="name")
     except ValueError as exc:
-        yield str(exc)
+        yield f"{exc}."
     else:
         yield from _find_faulty_grants(entry.members)
-    key_fault = entry.key_fault or _find_key_fault(entry.key, is_production=is_production)
+    key_fault = entry.key_fault or _find_key_fault(entry.key)
     if key_fault is not None:
-        yield key_fault
+        yield f"{key_fault}."
 
 
 def _find_unknown_members(members: Mapping[Any, Any]) -> Iterator[str]:
@@ -106,28 +99,26 @@ def _find_unknown_members(members: Mapping[Any, Any]) -> Iterator[str]:
         if member in MEMBERS:
             continue
         if not isinstance(member, str) or not _QUOTABLE.fullmatch(member):
-            yield f"has a member that is none of {', '.join(MEMBERS)}"
+            yield f"has a member that is none of {', '.join(MEMBERS)}."
             continue
-        near = difflib.get_close_matches(member.lower(), MEMBERS, n=1)
-        remedy = f"did you mean {near[0]}?" if near else f"they are {', '.join(MEMBERS)}"
-        yield f"{member} is not a member ({remedy})"
+        hint = did_you_mean(member, MEMBERS) or f" They are {', '.join(MEMBERS)}."
+        yield f"{member} is not a member.{hint}"
 
 
 def _find_faulty_grants(members: Mapping[str, Any]) -> Iterator[str]:
     try:
         _make_principal(members)
     except ValueError as exc:
-        yield str(exc)
+        yield f"{exc}."
 
 
-def _find_key_fault(key: Secret, *, is_production: bool) -> str | None:
+def _find_key_fault(key: Secret) -> str | None:
     text = key.reveal()
     if not _VISIBLE.fullmatch(text):
         return "key must be visible ASCII without blanks, or a header cannot carry it"
     if text.startswith(SERVICE_PREFIX):
         return f"key begins with {SERVICE_PREFIX}, which marks the keys of `flask guard keys create`"
-    weakness = find_weakness(key, min_bytes=MIN_KEY_BYTES) if is_production else None
-    return f"key {weakness}" if weakness else None
+    return None
 
 
 def _find_repeated(entries: Sequence[_Entry]) -> Iterator[str]:

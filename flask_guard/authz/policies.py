@@ -278,7 +278,7 @@ def fresh(max_age: str | float = "10m", *, mfa: bool = False) -> Policy:
         raise ConfigError(f"The max_age of fresh() {exc}.") from exc
 
 
-def _names(kind: str, names: tuple[str, ...]) -> frozenset[str]:
+def _names(kind: str, names: tuple[Any, ...]) -> frozenset[str]:
     if not names:
         raise ConfigError(f"A {kind} rule needs one {kind} at least: an empty one would shut everybody out.")
     form = _SCOPE if kind == "scope" else _ROLE

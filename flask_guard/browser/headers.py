@@ -73,6 +73,23 @@ _FRAMING: Final = frozenset(
 Mode = Literal["set", "append", "if-missing"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What the names of an answer's headers tell, whatever their values.
+
+    content_type: the place of the Content-Type. present: the names in lower case. is_clean: none of them is
+    one that the set would send or take away.
+    """
+
+    content_type: int | None
+    present: frozenset[str]
+    is_clean: bool
+
+
+# Applications answer with few different sets of names; a view that makes them up is read anew each time.
+_MAX_SHAPES = 256
+
+
 class HeaderSet:
     """The security headers of one application, computed once.
 
@@ -81,7 +98,7 @@ class HeaderSet:
     Raises ConfigError, listing every fault, for a header that cannot be sent.
     """
 
-    __slots__ = ("_api", "_page", "_removed", "_unchanged", "_watched")
+    __slots__ = ("_api", "_page", "_removed", "_shapes", "_unchanged", "_watched")
 
     def __init__(self, settings: BrowserSettings, service: str | None = None) -> None:
         fixed = _collect_fixed(settings.headers, service=service)
@@ -93,6 +110,7 @@ class HeaderSet:
         self._unchanged = self._api if api_policy == page_policy else _with_policy(fixed, None)
         self._removed = frozenset(name.lower() for name in REMOVED_HEADERS) - fixed.keys()
         self._watched = self._removed | {name.lower() for name, _value in self._api + self._page}
+        self._shapes: dict[tuple[str, ...], _Shape] = {}
 
     def for_content_type(self, content_type: str | None) -> tuple[Pair, ...]:
         """Return the set for an answer of this media type: that of pages for HTML, else that of an API."""
@@ -106,26 +124,33 @@ class HeaderSet:
         headers: as given to start_response, with status. extra: pairs of this request, such as its id; the
         view's own header wins over them, and they win over the set.
         """
-        present = set()
-        content_type = None
-        for name, value in headers:
-            lower = name.lower()
-            present.add(lower)
-            if lower == "content-type":
-                content_type = value
+        names = tuple([pair[0] for pair in headers])
+        shape = self._shapes.get(names) or self._remember_shape(names)
+        content_type = None if shape.content_type is None else headers[shape.content_type][1]
+        is_unchanged = content_type is None and status.startswith("304")
+        pairs = self._unchanged if is_unchanged else self.for_content_type(content_type)
+        present = shape.present
         for pair in extra:
             lower = pair[0].lower()
             if lower not in present:
-                present.add(lower)
+                present = present | {lower}
                 headers.append(pair)
-        is_unchanged = content_type is None and status.startswith("304")
-        pairs = self._unchanged if is_unchanged else self.for_content_type(content_type)
-        if self._watched.isdisjoint(present):
+        if shape.is_clean and (present is shape.present or self._watched.isdisjoint(present)):
             headers += pairs
         else:
             self._complete_around(headers, pairs, present=present)
 
-    def _complete_around(self, headers: list[Pair], pairs: tuple[Pair, ...], *, present: set[str]) -> None:
+    def _remember_shape(self, names: tuple[str, ...]) -> _Shape:
+        lower = [name.lower() for name in names]
+        # Of several Content-Types the last one counts, as it did when they were read one by one.
+        content_type = len(lower) - 1 - lower[::-1].index("content-type") if "content-type" in lower else None
+        present = frozenset(lower)
+        shape = _Shape(content_type, present, self._watched.isdisjoint(present))
+        if len(self._shapes) < _MAX_SHAPES:
+            self._shapes[names] = shape
+        return shape
+
+    def _complete_around(self, headers: list[Pair], pairs: tuple[Pair, ...], *, present: frozenset[str]) -> None:
         if not self._removed.isdisjoint(present):
             headers[:] = [pair for pair in headers if pair[0].lower() not in self._removed]
         headers += [pair for pair in pairs if pair[0].lower() not in present]

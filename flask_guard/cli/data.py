@@ -19,10 +19,11 @@ from .support import could_not_run, echo_json, find_runtime, format_option, tell
 @click.command("init-db")
 @click.option("--revision", help="Bring the tables to this revision; without it, to the newest.")
 @click.option("--downgrade", "down", metavar="REV", help="Take them back to this one; `base` drops them.")
+@click.option("--yes", is_flag=True, help="Go back without being asked.")
 @format_option("text", "json")
 @with_appcontext
 @tells_errors
-def init_db(output: str, revision: str | None, down: str | None) -> None:
+def init_db(output: str, revision: str | None, down: str | None, yes: bool) -> None:
     """Make or migrate Guard's own tables; those of the application are not touched.
 
     Going back drops what the tables hold.
@@ -32,7 +33,7 @@ def init_db(output: str, revision: str | None, down: str | None) -> None:
     database = find_runtime().database
     if database is None:
         could_not_run("no database is known; set GUARD_DATABASE_URL")
-    stamp = _migrate(database, revision=revision, down=down)
+    stamp = _migrate(database, revision=revision, down=down, is_sure=yes)
     address = database.describe()
     if output == "json":
         echo_json({"database": address, "revision": stamp})
@@ -41,7 +42,7 @@ def init_db(output: str, revision: str | None, down: str | None) -> None:
         click.echo(f"Guard's tables in {address} {state}.")
 
 
-def _migrate(database: Any, *, revision: str | None, down: str | None) -> str | None:
+def _migrate(database: Any, *, revision: str | None, down: str | None, is_sure: bool) -> str | None:
     """Return the revision that the database is at afterwards, None for none."""
     try:
         migrations = importlib.import_module("flask_guard.extras.migrations")
@@ -49,8 +50,32 @@ def _migrate(database: Any, *, revision: str | None, down: str | None) -> str | 
         if revision is not None or down is not None:
             raise
         return _create(database)
-    stamp = migrations.upgrade(database, revision or "head") if down is None else migrations.downgrade(database, down)
+    known = [step.id for step in migrations.history()]
+    if down is None:
+        revision = "head" if revision is None else revision
+        _require_known(revision, [*known, "head"])
+        stamp = migrations.upgrade(database, revision)
+    else:
+        _require_known(down, ["base", *known])
+        if not is_sure and migrations.current(database) != down:
+            _ask(f"This drops what Guard's tables in {database.describe()} hold, such as API keys. Go on?")
+        stamp = migrations.downgrade(database, down)
     return None if stamp is None else str(stamp)
+
+
+def _require_known(revision: str, known: list[str]) -> None:
+    if revision not in known:
+        could_not_run(f"the revision {revision!r} is unknown; there are {', '.join(known)}.")
+
+
+def _ask(question: str) -> None:
+    try:
+        is_sure = click.confirm(question, err=True)
+    except click.Abort:  # nobody is there to answer
+        click.echo(err=True)
+        is_sure = False
+    if not is_sure:
+        could_not_run("nothing was changed; --yes goes on without asking.")
 
 
 def _create(database: Any) -> str:

@@ -12,10 +12,15 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
+from ..auth.keyformat import require_text, require_word
+from ..config.kinds import positive_duration_s
 from ..values import ApiKeyRecord
-from .support import could_not_run, echo_json, find_runtime, format_option, make_table, tells_errors
+from .support import Checked, could_not_run, echo_json, find_runtime, format_option, make_table, tells_errors
+from .tokens import each_role, each_scope
 
 kind_choice = click.Choice(["service", "client"])
+_word = Checked(lambda word: require_word(word, what="it"))
+_line = Checked(lambda line: require_text(line, what="it"))
 
 
 @click.group("keys")
@@ -24,13 +29,17 @@ def keys() -> None:
 
 
 @keys.command("create")
-@click.option("--name", required=True, help="What the key is for; a tenant has one live key of a name.")
-@click.option("--scope", "scopes", multiple=True, help="A scope that it grants; may be repeated.")
-@click.option("--role", "roles", multiple=True, help="A role that it grants; may be repeated.")
-@click.option("--tenant", help="The tenant that it belongs to.")
-@click.option("--expires-in", help="How long it lives, such as 90d; without this it does not expire.")
+@click.option("--name", required=True, type=_word, help="What the key is for; a tenant has one live key of a name.")
+@click.option("--scope", "scopes", multiple=True, type=each_scope, help="A scope that it grants; may be repeated.")
+@click.option("--role", "roles", multiple=True, type=each_role, help="A role that it grants; may be repeated.")
+@click.option("--tenant", type=_word, help="The tenant that it belongs to.")
+@click.option(
+    "--expires-in",
+    type=Checked(positive_duration_s),
+    help="How long it lives, such as 90d; without this it does not expire.",
+)
 @click.option("--kind", type=kind_choice, default="service", show_default=True, help="Kind of the key.")
-@click.option("--description", default="", help="A line for people.")
+@click.option("--description", default="", type=_line, help="A line for people.")
 @format_option("text", "json")
 @with_appcontext
 @tells_errors

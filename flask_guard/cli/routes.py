@@ -35,6 +35,8 @@ _HEADER = ["method", "path", "endpoint", "access", "why", "set by"]
 @tells_errors
 def routes(lock: Path | None, check: Path | None, output: str) -> None:
     """Show every route and method with who may call it, from the plans that requests use."""
+    if lock is not None and check is not None:
+        raise click.UsageError("--lock and --check exclude each other: one writes the file, the other reads it.")
     rows = make_access_map(find_runtime().compile())
     if lock is not None:
         _write_lock(lock, rows)
@@ -65,8 +67,8 @@ def _check_lock(path: Path, rows: list[AccessRow]) -> None:
         locked = parse_lock(path.read_text("utf-8"))
     except OSError as exc:
         could_not_run(f"{path} cannot be read: {exc.strerror}.")
-    except ValueError as exc:
-        could_not_run(f"{path}: {exc}.")
+    except ValueError:
+        could_not_run(f"{path} is not a lock file that this version of `flask guard routes --lock` wrote.")
     changes = compare(locked, rows)
     for change in changes:
         click.echo(change.text)

@@ -13,7 +13,8 @@ from typing import Any, NoReturn, TypeVar, cast
 import click
 from flask import current_app
 
-from ..errors import GuardError
+from ..config.kinds import Kind
+from ..errors import GuardError, Refusal
 from ..pipeline.runtime import EXTENSION_KEY, Runtime
 
 EXIT_FINDINGS = 1
@@ -51,10 +52,28 @@ def tells_errors(command: Command) -> Command:
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
-        except (GuardError, ValueError) as exc:
+        except Refusal as exc:
+            could_not_run(exc.text)  # its detail is for the log
+        except GuardError as exc:
             could_not_run(str(exc))
 
     return cast(Command, run)
+
+
+class Checked(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on, and only for checkers
+    """Text that a kind of setting would read. A fault is told with the name of the option, and the text stays."""
+
+    name = "text"
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            self._kind(value)
+        except ValueError as exc:
+            self.fail(f"{exc}.", param, ctx)
+        return value
 
 
 def echo_json(value: Any) -> None:

@@ -55,6 +55,9 @@ def one_line(value: Any) -> str:
         raise ValueError("must be text")
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
         raise ValueError("must not contain control characters")
+    # How Python shows bytes of the environment that are not UTF-8; no URL, log or header could hold them.
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("must be UTF-8")
     return value.strip()
 
 

@@ -32,7 +32,7 @@ def encryption_keys(value: Any) -> dict[int, Secret]:
         try:
             keys[number] = encryption_key(encoded)
         except ValueError as exc:
-            raise ValueError(f"must have keys; that of version {number} {exc}") from None
+            raise ValueError(f"has a faulty key: version {number} {exc}") from None
     _refuse_repeated(keys)
     return keys
 
@@ -95,11 +95,12 @@ def key_rotation(value: Any) -> KeyRotation:
     for name, raw in json_object(value).items():
         kind = _ROTATION.get(name)
         if kind is None:
-            known = ", ".join(_ROTATION)
-            raise ValueError(f"must have no member but {known}.{did_you_mean(name, _ROTATION)}".removesuffix("."))
+            hint = did_you_mean(name, _ROTATION)
+            known = f".{hint}" if hint else f"; the members are {', '.join(_ROTATION)}"
+            raise ValueError(f"must not have the member {name!s:.40}{known}")
         if raw is not None:
             try:
                 members[name] = kind(raw)
             except ValueError as exc:
-                raise ValueError(f"must be mended: its {name} {exc}") from None
+                raise ValueError(f"has a faulty member: {name} {exc}") from None
     return KeyRotation(**members)

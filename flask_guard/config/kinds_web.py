@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
-from .kinds import Kind, boolean, header_name, integer, one_line, require_header_value, secret_text, text, words
+from .kinds import Kind, boolean, header_name, require_header_value, secret_text, text, words
 from .secrets import Secret
 
 # Letters, digits and dashes (RFC 1123, section 2.1), and the underscore of names inside of clusters.
@@ -105,22 +105,43 @@ def _parse_target(item: str) -> str | None:
     return item if is_target else None
 
 
-def secret_url(*schemes: str, bare: str = "") -> Kind:
+def secret_url(*schemes: str) -> Kind:
     """A URL of one of the schemes that may hold a password, so that it is kept as a Secret.
 
-    bare: the scheme that needs nothing behind it. Hosts are not looked at: some schemes take several.
+    Of what follows the scheme only the presence is looked at: some take several hosts, some a path.
     """
 
     def parse(value: Any) -> Secret:
-        secret = secret_text(value)
-        scheme, separator, rest = secret.reveal().strip().partition("://")
-        if not separator or scheme.lower() not in schemes or _NOT_IN_URLS.search(rest):
+        scheme, rest = _split_secret_url(secret_text(value))
+        if scheme not in schemes:
             raise ValueError(f"must be a URL beginning with {' or '.join(s + '://' for s in schemes)}")
-        if not rest.rpartition("@")[2].strip("/") and scheme.lower() != bare:
-            raise ValueError("must name a host, or a path")
-        return Secret(f"{scheme.lower()}://{rest}")
+        if not rest.rpartition("@")[2].strip("/"):
+            raise ValueError("must name a host or a path")
+        return Secret(f"{scheme}://{rest}")
 
     return parse
+
+
+# Those of `limits.storage`, without the asynchronous ones; a test compares.
+STORAGE_SCHEMES = (
+    *("redis", "rediss", "redis+unix", "redis+cluster", "redis+sentinel"),
+    *("valkey", "valkeys", "valkey+unix", "valkey+cluster", "valkey+sentinel"),
+    *("memory", "memcached", "mongodb", "mongodb+srv"),
+)
+_storage_url = secret_url(*STORAGE_SCHEMES)
+
+
+def storage_uri(value: Any) -> Secret:
+    """Where limits are counted: memory:// for each process alone, or a server that all of them share."""
+    secret = secret_text(value)
+    in_memory = secret.reveal().strip().lower() == "memory://"
+    return Secret("memory://") if in_memory else cast(Secret, _storage_url(secret))
+
+
+def _split_secret_url(secret: Secret) -> tuple[str, str]:
+    """Return the scheme, in lower case, and what follows `://`; ("", "") for what is no URL."""
+    scheme, separator, rest = secret.reveal().strip().partition("://")
+    return (scheme.lower(), rest) if separator and not _NOT_IN_URLS.search(rest) else ("", "")
 
 
 def mail_address(value: Any) -> str:

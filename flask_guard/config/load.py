@@ -7,13 +7,14 @@ no fault contains the value of a secret.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigError
-from .kinds import secret_text
+from .kinds_keys import encryption_keys
 from .options import PREFIX, Option, iterate_options
 from .rules import find_faults
 from .secrets import Secret, SecretFault, read_secret_file, resolve_reference
@@ -125,9 +126,11 @@ class _Loader:
         if found is not None:
             self.sources[declared.name] = found.source
             try:
-                return declared.kind(self._follow(found.raw, found.is_file) if declared.secret else found.raw)
+                value = declared.kind(self._follow(found.raw, found.is_file) if declared.secret else found.raw)
+                return self._follow_members(value, declared.hidden_member) if declared.hidden_member else value
             except ValueError as exc:  # a SecretFault is one
-                self.faults.append(f"{declared.name} ({found.source}) {exc}.")
+                said = f"{declared.name} ({found.source}) {exc}"
+                self.faults.append(said if said.endswith("?") else f"{said}.")
         return None if declared.default is None else declared.kind(declared.default)
 
     def _find(self, declared: Option) -> _Found | None:
@@ -153,7 +156,21 @@ class _Loader:
                 raise SecretFault(f"comes from a function that raised {type(exc).__name__}") from exc
         return resolve_reference(raw, self.environ) if isinstance(raw, str) else raw
 
-    def _read_domain_keys(self) -> dict[str, Secret]:
+    def _follow_members(self, entries: list[dict[str, Any]], member: str) -> list[dict[str, Any]]:
+        """Return the entries with their secret, or what it refers to, as a Secret.
+
+        One that cannot be followed stays as it is: who builds something from the entry names it in the fault.
+        """
+        followed = []
+        for entry in entries:
+            raw = entry.get(member)
+            if isinstance(raw, str):
+                with contextlib.suppress(SecretFault):
+                    entry = {**entry, member: Secret(resolve_reference(raw, self.environ))}
+            followed.append(entry)
+        return followed
+
+    def _read_domain_keys(self) -> dict[str, Mapping[int, Secret]]:
         """Return the keys of each domain that a layer names, such as GUARD_ENCRYPTION_KEYS__PII, by "pii"."""
         domains = {
             match[1]
@@ -162,7 +179,7 @@ class _Loader:
             if (match := _DOMAIN_KEYS.match(_full_name(name, layer)))
         }
         meaning = "Keys of one domain."
-        options = {d: Option(DOMAIN_KEYS_PREFIX + d, secret_text, None, meaning, secret=True) for d in domains}
+        options = {d: Option(DOMAIN_KEYS_PREFIX + d, encryption_keys, None, meaning, secret=True) for d in domains}
         keys = {domain.lower(): self._read(options[domain]) for domain in sorted(domains)}
         return {domain: key for domain, key in keys.items() if key is not None}
 

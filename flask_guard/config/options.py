@@ -24,6 +24,7 @@ class Option:
 
     effective: False while the feature that it sets is not in this version; setting it then warns at start.
     secret: it may also come as NAME_FILE or as a reference, and it is never printed.
+    hidden_member: in a list of objects, the member that is a secret and may be a reference.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Option:
     meaning: str
     secret: bool = False
     effective: bool = True
+    hidden_member: str | None = None
 
     @property
     def argument(self) -> str:
@@ -40,10 +42,17 @@ class Option:
 
 
 def option(
-    name: str, kind: Kind, default: str | None, meaning: str, *, secret: bool = False, effective: bool = True
+    name: str,
+    kind: Kind,
+    default: str | None,
+    meaning: str,
+    *,
+    secret: bool = False,
+    effective: bool = True,
+    hidden_member: str | None = None,
 ) -> Any:
     """Declare a field of a settings class as an option. A secret one is left out of the class's repr."""
-    declared = Option(PREFIX + name, kind, default, meaning, secret, effective)
+    declared = Option(PREFIX + name, kind, default, meaning, secret, effective, hidden_member)
     # A Secret would print as *** anyway; the JSON of issuers and keys is plain and holds secrets inside.
     return dataclasses.field(metadata={"option": declared}, repr=not secret)
 

@@ -1,7 +1,7 @@
-"""What no single setting can tell: secrets too weak or used twice, and settings that contradict each other.
+"""What no single setting can tell: settings that contradict each other, and what a start should say aloud.
 
-Pure. `find_faults` is what refuses to start, `find_warnings` what a start says aloud; a weak secret is a
-fault in production and a warning elsewhere.
+Pure. `find_faults` is what refuses to start; `find_findings` is what a start warns of and the checklist
+shows. A weak secret (`strength`) is the one in production and the other elsewhere.
 """
 
 from __future__ import annotations
@@ -9,18 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .kinds import decode_key
-from .secrets import Secret, find_weakness
-from .sections import DefaultAccess
+from ..values import Finding, Level
 from .settings import DOMAIN_KEYS_PREFIX, Settings, all_options
+from .strength import find_weak_secrets
 
-# Least bytes of each secret. HS256: RFC 7518, section 3.2 asks for the size of the hash.
-_LEAST_BYTES = {
-    "GUARD_JWT_SECRET_KEY": 32,
-    "GUARD_ADMIN_SECRET": 32,
-    "GUARD_AUDIT_PEPPER": 16,
-}
-_ENCODED_KEYS = frozenset({"GUARD_ENCRYPTION_KEY", "GUARD_ENCRYPTION_INDEX_KEY"})
 _ADVISED_JWT_CHARACTERS = 64
 
 
@@ -28,27 +20,73 @@ def find_faults(settings: Settings, *, flask_secret: Any = None) -> list[str]:
     """Return what must be mended before the application may start."""
     faults = list(_contradictions(settings))
     if settings.is_production:
-        faults += _weak_secrets(settings, flask_secret)
+        faults += map(_sentence, find_weak_secrets(settings, flask_secret=flask_secret))
         faults += _development_only(settings)
     return faults
 
 
 def find_warnings(settings: Settings, *, flask_secret: Any = None) -> list[str]:
-    """Return what a start should say aloud."""
-    warnings = [] if settings.is_production else list(_weak_secrets(settings, flask_secret))
+    """Return what a start should say aloud, each with its remedy."""
+    return [_sentence(finding) for finding in find_findings(settings, flask_secret=flask_secret)]
+
+
+def find_findings(settings: Settings, *, flask_secret: Any = None) -> list[Finding]:
+    """Return what an application can run with and should not be deployed with."""
+    weak = [] if settings.is_production else list(find_weak_secrets(settings, flask_secret=flask_secret))
+    return [
+        *weak,
+        *_short_jwt_secret(settings),
+        *_missing_audiences(settings),
+        *_open_default(settings),
+        *_without_effect(settings),
+    ]
+
+
+def _sentence(finding: Finding) -> str:
+    return f"{finding.message} {finding.remedy}"
+
+
+def _short_jwt_secret(settings: Settings) -> Iterator[Finding]:
     secret = settings.jwt.secret_key
     if secret is not None and len(secret.reveal()) < _ADVISED_JWT_CHARACTERS:
-        warnings.append(f"GUARD_JWT_SECRET_KEY has fewer than {_ADVISED_JWT_CHARACTERS} characters.")
-    if _checks_foreign_tokens(settings) and not settings.jwt.audience:
-        warnings.append("GUARD_JWT_AUDIENCE is not set: tokens that the issuer made for others are accepted.")
-    if settings.service.default_access != "authenticated":
-        warnings.append(_open_default(settings.service.default_access))
-    return warnings + list(_without_effect(settings))
+        message = f"GUARD_JWT_SECRET_KEY has fewer than {_ADVISED_JWT_CHARACTERS} characters."
+        yield Finding("FG-SECRET-003", Level.WARNING, message, "Make one with `flask-guard keygen jwt`.")
 
 
-def _open_default(access: DefaultAccess) -> str:
-    what = "nothing is refused" if access == "report-only" else "routes without a rule are not closed"
-    return f"GUARD_DEFAULT_ACCESS is {access}: {what}."
+def _missing_audiences(settings: Settings) -> Iterator[Finding]:
+    """Yield a finding for each issuer of foreign tokens that are taken whoever they were made for."""
+    jwt = settings.jwt
+    if jwt.audience:
+        return
+    if jwt.jwks_url or jwt.public_key:
+        yield Finding(
+            "FG-TOKEN-001",
+            Level.WARNING,
+            "GUARD_JWT_AUDIENCE is not set: tokens that the issuer made for others are accepted.",
+            "Set it to the name that the issuer has for this service.",
+        )
+    for position, entry in enumerate(jwt.issuers or ()):
+        if not entry.get("audience"):
+            yield Finding(
+                "FG-TOKEN-001",
+                Level.WARNING,
+                f"GUARD_JWT_ISSUERS[{position}] has no audience: tokens that its issuer made for others are accepted.",
+                "Give it the audience that the issuer has for this service, or set GUARD_JWT_AUDIENCE.",
+            )
+
+
+def _open_default(settings: Settings) -> Iterator[Finding]:
+    access = settings.service.default_access
+    if access == "authenticated":
+        return
+    is_report_only = access == "report-only"
+    yield Finding(
+        "FG-ACCESS-001",
+        Level.ERROR if is_report_only and settings.is_production else Level.WARNING,
+        f"GUARD_DEFAULT_ACCESS is {access}: "
+        + ("nothing is refused." if is_report_only else "routes without a rule are not closed."),
+        "Set it to authenticated; open single routes with guard.public(reason=...).",
+    )
 
 
 def _contradictions(settings: Settings) -> Iterator[str]:
@@ -97,57 +135,9 @@ def _development_only(settings: Settings) -> Iterator[str]:
         yield "GUARD_OIDC_ENABLED must not be false in production."
 
 
-def _secrets(settings: Settings, flask_secret: Any) -> dict[str, Secret]:
-    named = {
-        "GUARD_JWT_SECRET_KEY": settings.jwt.secret_key,
-        "GUARD_ADMIN_SECRET": settings.keys.admin_secret,
-        "GUARD_AUDIT_PEPPER": settings.audit.pepper,
-        "GUARD_ENCRYPTION_KEY": settings.encryption.key,
-        "GUARD_ENCRYPTION_INDEX_KEY": settings.encryption.index_key,
-        "GUARD_ENCRYPTION_KEYS": settings.encryption.keys,
-    }
-    named |= {DOMAIN_KEYS_PREFIX + name.upper(): key for name, key in settings.encryption.domain_keys.items()}
-    if isinstance(flask_secret, bytes):
-        flask_secret = flask_secret.decode("latin-1")
-    if isinstance(flask_secret, str) and flask_secret:
-        named["SECRET_KEY"] = Secret(flask_secret)
-    return {name: secret for name, secret in named.items() if secret is not None}
-
-
-def _weak_secrets(settings: Settings, flask_secret: Any) -> Iterator[str]:
-    secrets = _secrets(settings, flask_secret)
-    for name, secret in secrets.items():
-        weakness = _find_weakness(name, secret)
-        if weakness is not None:
-            yield f"{name} {weakness}. Make one with `flask guard keygen`."
-    names = list(secrets)
-    for position, name in enumerate(names):
-        for other in names[position + 1 :]:
-            if secrets[name] == secrets[other] or _are_one_key(secrets, name, other):
-                yield f"{name} and {other} are the same secret; give each purpose its own."
-
-
-def _find_weakness(name: str, secret: Secret) -> str | None:
-    if name in _LEAST_BYTES:
-        return find_weakness(secret, min_bytes=_LEAST_BYTES[name])
-    if name in _ENCODED_KEYS:
-        return find_weakness(Secret(decode_key(secret).decode("latin-1")), min_bytes=32)
-    return None
-
-
-def _are_one_key(secrets: dict[str, Secret], name: str, other: str) -> bool:
-    """Say whether two encoded keys are the same bytes, one in hex and one in base64."""
-    both = {name, other} <= _ENCODED_KEYS
-    return both and Secret(decode_key(secrets[name]).hex()) == Secret(decode_key(secrets[other]).hex())
-
-
-def _checks_foreign_tokens(settings: Settings) -> bool:
-    return bool(settings.jwt.jwks_url or settings.jwt.public_key)
-
-
-def _without_effect(settings: Settings) -> Iterator[str]:
-    for name, declared in all_options().items():
-        if not declared.effective and settings.is_set(name):
-            yield f"{name} has no effect in this version."
-    for domain in settings.encryption.domain_keys:
-        yield f"{DOMAIN_KEYS_PREFIX}{domain.upper()} has no effect in this version."
+def _without_effect(settings: Settings) -> Iterator[Finding]:
+    names = [name for name, declared in all_options().items() if not declared.effective and settings.is_set(name)]
+    names += [f"{DOMAIN_KEYS_PREFIX}{domain.upper()}" for domain in settings.encryption.domain_keys]
+    for name in names:
+        message = f"{name} has no effect in this version."
+        yield Finding("FG-SETTINGS-001", Level.WARNING, message, "Remove it, and do not rely on what it promises.")

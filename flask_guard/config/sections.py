@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from . import kinds
+from . import kinds, kinds_web
 from .kinds import Network
 from .options import option
 from .secrets import Secret
@@ -41,7 +41,7 @@ class ServiceSettings:
         "PUBLIC_URL", kinds.url("https", "http"), None, "The only source of absolute links.", effective=False
     )
     allowed_hosts: tuple[str, ...] = option(
-        "ALLOWED_HOSTS", kinds.words, "", "Host names that requests may name; empty for any.", effective=False
+        "ALLOWED_HOSTS", kinds_web.host_names, "", "Host names that requests may name; empty for any.", effective=False
     )
     require_https: bool = option(
         "REQUIRE_HTTPS", kinds.boolean, "false", "Redirect or refuse plain http.", effective=False
@@ -89,6 +89,7 @@ class JwtSettings:
     issuers: list[dict[str, Any]] | None = option(
         "JWT_ISSUERS", kinds.json_list, None,
         "Several issuers side by side, as a JSON list; see the guide on tokens.", secret=True,
+        hidden_member="secret_key",
     )  # fmt: skip
     algorithms: tuple[str, ...] = option(
         "JWT_ALGORITHMS", kinds.words, "",
@@ -143,7 +144,7 @@ class KeySettings:
     static: list[dict[str, Any]] | None = option(
         "API_KEYS", kinds.json_list, None,
         'Keys that need no store, as a JSON list: [{"name", "key", "roles", "scopes", "tenant"}].',
-        secret=True,
+        secret=True, hidden_member="key",
     )  # fmt: skip
     registered_only: bool = option(
         "CLIENT_KEYS_REGISTERED_ONLY", kinds.boolean, "true",
@@ -176,22 +177,24 @@ class BrowserSettings:
     headers: Mapping[str, str | None] = option(
         "HEADERS", kinds.header_map, "{}", "JSON map of headers to send on every answer; null leaves one out."
     )
-    hsts: str | None = option("HSTS", kinds.text, None, "Strict-Transport-Security over https.", effective=False)
+    hsts: str | None = option(
+        "HSTS", kinds_web.hsts, None, "Strict-Transport-Security over https; true for a year.", effective=False
+    )
     cors_origins: tuple[str, ...] = option(
-        "CORS_ORIGINS", kinds.words, "", "Origins that may read answers.", effective=False
+        "CORS_ORIGINS", kinds_web.origins, "", "Origins that may read answers.", effective=False
     )
     cors_credentials: bool = option(
         "CORS_CREDENTIALS", kinds.boolean, "false", "Let them send cookies.", effective=False
     )
     cors_methods: tuple[str, ...] = option(
         "CORS_METHODS",
-        kinds.words,
+        kinds_web.http_methods,
         "GET,HEAD,POST,PUT,PATCH,DELETE",
         "Methods they may use.",
         effective=False,
     )
     cors_headers: tuple[str, ...] = option(
-        "CORS_HEADERS", kinds.words, "Authorization,Content-Type", "Headers they may send.", effective=False
+        "CORS_HEADERS", kinds_web.header_names, "Authorization,Content-Type", "Headers they may send.", effective=False
     )
     cors_max_age_s: float = option(
         "CORS_MAX_AGE", kinds.duration_s, "10m", "How long a preflight is cached.", effective=False
@@ -204,7 +207,7 @@ class BrowserSettings:
         effective=False,
     )
     csrf_trusted_origins: tuple[str, ...] = option(
-        "CSRF_TRUSTED_ORIGINS", kinds.words, "", "Origins that may write.", effective=False
+        "CSRF_TRUSTED_ORIGINS", kinds_web.origins, "", "Origins that may write.", effective=False
     )
 
 
@@ -218,7 +221,7 @@ class LimitSettings:
     )
     max_json_depth: int = option("MAX_JSON_DEPTH", kinds.integer(least=1), "64", "Deepest nesting of a JSON body.")
     storage_uri: Secret = option(
-        "RATE_LIMIT_STORAGE_URI", kinds.secret_text, "memory://", "Where limits are counted.", secret=True,
+        "RATE_LIMIT_STORAGE_URI", kinds_web.storage_uri, "memory://", "Where limits are counted.", secret=True,
         effective=False,
     )  # fmt: skip
     global_rate: str = option("RATE_LIMIT_GLOBAL", kinds.rate, "off", "All requests together.", effective=False)

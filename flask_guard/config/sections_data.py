@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from . import kinds
+from . import kinds, kinds_keys, kinds_web
+from .kinds_keys import KeyRotation
 from .options import option
 from .secrets import Secret
 
@@ -25,7 +26,7 @@ class DatabaseSettings:
     )  # fmt: skip
     redis_url: Secret | None = option(
         "REDIS_URL",
-        kinds.secret_text,
+        kinds_web.secret_url("redis", "rediss", "unix"),
         None,
         "Redis or Valkey for shared state.",
         secret=True,
@@ -41,8 +42,8 @@ class DatabaseSettings:
 class EncryptionSettings:
     """Keys of encrypted columns."""
 
-    keys: Secret | None = option(
-        "ENCRYPTION_KEYS", kinds.secret_text, None, "Keys by version: `1:<key>,2:<key>` or a JSON map.",
+    keys: Mapping[int, Secret] | None = option(
+        "ENCRYPTION_KEYS", kinds_keys.encryption_keys, None, "Keys by version: `1:<key>,2:<key>` or a JSON map.",
         secret=True, effective=False,
     )  # fmt: skip
     key: Secret | None = option(
@@ -74,12 +75,12 @@ class EncryptionSettings:
         "Who holds the keys.",
         effective=False,
     )
-    key_rotation: dict[str, Any] | None = option(
-        "KEY_ROTATION", kinds.json_object, None,
+    key_rotation: KeyRotation | None = option(
+        "KEY_ROTATION", kinds_keys.key_rotation, None,
         "JSON: enabled, schedule, auto_reencrypt, retain_old_keys, notification_webhook.",
         secret=True, effective=False,  # secret: the address of a webhook often holds a token
     )  # fmt: skip
-    domain_keys: Mapping[str, Secret] = field(default_factory=dict)
+    domain_keys: Mapping[str, Mapping[int, Secret]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +120,12 @@ class AccountSettings:
         "LOGIN_ADDRESS_ATTEMPTS", kinds.attempts, "100/15m", "Failed logins by network.", effective=False
     )
     redirect_uris: tuple[str, ...] = option(
-        "REDIRECT_URIS", kinds.words, "", "Where mails may lead back to.", effective=False
+        "REDIRECT_URIS", kinds_web.redirect_uris, "", "Where mails may lead back to.", effective=False
     )
-    mail_url: Secret | None = option("MAIL_URL", kinds.secret_text, None, "Mail server.", secret=True, effective=False)
-    mail_from: str | None = option("MAIL_FROM", kinds.text, None, "Sender of mails.", effective=False)
+    mail_url: Secret | None = option(
+        "MAIL_URL", kinds_web.secret_url("smtp", "smtps"), None, "Mail server.", secret=True, effective=False
+    )
+    mail_from: str | None = option("MAIL_FROM", kinds_web.mail_address, None, "Sender of mails.", effective=False)
     check_deny_status: int = option(
         "CHECK_DENY_STATUS", kinds.status_of_denial, "403", "Status of a denied check: 403 or 200.",
         effective=False,

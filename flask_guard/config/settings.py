@@ -55,10 +55,6 @@ class Settings:
     def is_production(self) -> bool:
         return self.service.env == "production"
 
-    @property
-    def is_development(self) -> bool:
-        return self.service.env == "development"
-
     def is_set(self, name: str) -> bool:
         """Say whether a user gave this option a value."""
         return self.sources.get(name, "default") != "default"

@@ -143,7 +143,7 @@ class HeldStart:
     """The server's `start_response`, called when the application has returned.
 
     Until then a failure, such as that of a teardown function, replaces the answer. PEP 3333 lets it do so
-    afterwards too, by `exc_info`, but gunicorn 23 then sends the headers of both answers, two lengths among them.
+    afterwards too, by `exc_info`, but gunicorn 27.0 then sends the headers of both answers, two lengths among them.
     """
 
     __slots__ = ("_begun", "_is_released", "_start_response", "_write")

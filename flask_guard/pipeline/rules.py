@@ -146,8 +146,8 @@ def require_authenticated(*, methods: Iterable[str] | None = None) -> Rule:
 
 def require(policy: Policy, *, methods: Iterable[str] | None = None) -> Rule:
     """The policy must say yes."""
+    refuse_bare_decorator("require", policy)
     if not isinstance(policy, Policy):
-        refuse_bare_decorator("require", policy)
         raise ConfigError(f"require() takes a policy such as role('admin'), not {policy!r}.")
     return Rule(f"require({policy.describe()})", policy=policy, methods=as_methods(methods))
 
@@ -169,7 +169,7 @@ def json_body(*kinds: str, methods: Iterable[str] | None = None) -> Rule:
         raise ConfigError(f"json_body() needs one at least of {known}.")
     for kind in kinds:
         refuse_bare_decorator("json_body", kind)
-        if not isinstance(kind, str) or kind not in JSON_KINDS:
+        if kind not in tuple(JSON_KINDS):  # a tuple: asked for a list, a set raises TypeError
             raise ConfigError(f"json_body() takes {known}, one by one as in json_body('array'), not {kind!r}.")
     return Rule(f"json_body({', '.join(kinds)})", json_kinds=frozenset(kinds), methods=as_methods(methods))
 

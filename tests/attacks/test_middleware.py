@@ -39,7 +39,11 @@ def bring_a_body(inner: WSGIApp) -> WSGIApp:
     """A middleware that makes a request with a body from one without."""
 
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        body = {"wsgi.input": io.BytesIO(b"x" * 2048), "wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+        body = {
+            "wsgi.input": io.BytesIO(b"x" * 2048),
+            "wsgi.input_terminated": True,
+            "HTTP_TRANSFER_ENCODING": "chunked",
+        }
         return inner(environ | body, start_response)
 
     return app
@@ -63,7 +67,7 @@ def test_the_rule_of_the_method_that_runs_is_the_one_that_counts(make_app: AppMa
 
     def setup(app: Flask, guard: Guard) -> None:
         _add_routes(app, guard)
-        app.wsgi_app = override_method(app.wsgi_app)  # type: ignore[method-assign]
+        app.wsgi_app = override_method(app.wsgi_app)  # type: ignore[method-assign, assignment]
 
     app, guard = make_app(setup)
     client, override = app.test_client(), {"X-HTTP-Method-Override": "DELETE"}
@@ -76,7 +80,7 @@ def test_the_rule_of_the_method_that_runs_is_the_one_that_counts(make_app: AppMa
 
 def test_a_credential_that_middleware_took_away_counts_no_more(make_app: AppMaker) -> None:
     def setup(app: Flask, _guard: Guard) -> None:
-        app.wsgi_app = drop_credentials(app.wsgi_app)  # type: ignore[method-assign]
+        app.wsgi_app = drop_credentials(app.wsgi_app)  # type: ignore[method-assign, assignment]
 
     app, guard = make_app(setup)
 
@@ -86,7 +90,7 @@ def test_a_credential_that_middleware_took_away_counts_no_more(make_app: AppMake
 def test_a_body_that_middleware_brought_is_bounded_too(make_app: AppMaker) -> None:
     def setup(app: Flask, guard: Guard) -> None:
         _add_routes(app, guard)
-        app.wsgi_app = bring_a_body(app.wsgi_app)  # type: ignore[method-assign]
+        app.wsgi_app = bring_a_body(app.wsgi_app)  # type: ignore[method-assign, assignment]
 
     app, _ = make_app(setup, max_body="1K")
 
@@ -109,7 +113,7 @@ def test_a_stream_that_middleware_wraps_keeps_the_limit_of_its_route(make_app: A
         def large() -> str:
             return str(len(request.get_data()))
 
-        app.wsgi_app = count(app.wsgi_app)  # type: ignore[method-assign]
+        app.wsgi_app = count(app.wsgi_app)  # type: ignore[method-assign, assignment]
 
     app, _ = make_app(setup, max_body="1K")
     client = app.test_client()

@@ -116,6 +116,16 @@ def test_without_profiles_every_token_is_refused() -> None:
 # Keys --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("alg", ["none", "None", "", "HS1", "ES256K", "RSA-OAEP", "dir"])
+def test_for_an_algorithm_that_nobody_has_no_key_is_asked_for(alg: str) -> None:
+    subject, keys, _, _ = counting()
+
+    with pytest.raises(InvalidToken, match="alg is none that a key of ours checks"):
+        subject.authenticate(sign(signing_key(), alg=alg))
+
+    assert keys.asked == []
+
+
 def test_the_key_is_found_by_name_and_algorithm() -> None:
     subject, keys, _, _ = counting("ES256")
 

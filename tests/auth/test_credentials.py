@@ -115,7 +115,11 @@ def test_bad_credential_is_final(authorization: str | None, api_key: str | None,
     assert not any(word in told for word in ("good", SERVICE_KEY, CLIENT_KEY, "fgk_unknown", "fgk_revoked"))
 
 
-@pytest.mark.parametrize("spelled", [CLIENT_KEY.upper(), CLIENT_KEY.replace("-", ""), f"{{{CLIENT_KEY}}}"])
+@pytest.mark.parametrize(
+    "spelled",
+    [CLIENT_KEY.upper(), CLIENT_KEY.replace("-", ""), f"{{{CLIENT_KEY}}}"],
+    ids=["capitals", "without hyphens", "in braces"],
+)
 def test_client_key_in_another_spelling_is_judged_as_a_key(spelled: str) -> None:
     """Only the canonical spelling may be accepted, and whoever keeps the keys says so."""
     keys = Knows({})

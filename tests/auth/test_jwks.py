@@ -213,6 +213,20 @@ def test_the_stale_time_counts_from_the_last_success(keys: JwksKeys, provider: P
     assert has(keys, OLD)
 
 
+def test_the_stale_time_ends_between_two_attempts_too(keys: JwksKeys, provider: Provider, watch: Stopwatch) -> None:
+    has(keys, OLD)
+    provider.fails = True
+    watch.now += 24 * HOUR - 10
+    assert has(keys, OLD)
+    settle(keys)
+
+    watch.now += 10
+
+    with pytest.raises(KeysUnavailable):
+        has(keys, OLD)
+    assert len(provider.calls) == 2
+
+
 def test_without_stale_time_the_keys_serve_as_long_as_they_are_fresh(provider: Provider, watch: Stopwatch) -> None:
     keys = make_keys(provider, watch, max_stale_s=0)
     has(keys, OLD)

@@ -35,8 +35,43 @@ def test_a_slow_issuer_blocks_nobody_whose_key_is_known(keys: JwksKeys, provider
     stranger.join()
 
 
-def test_an_invented_name_does_not_hold_a_worker_for_long(provider: Provider, watch: Stopwatch) -> None:
-    keys = make_keys(provider, watch, wait_s=0.2)
+def test_keys_at_hand_are_served_without_the_lock(keys: JwksKeys, provider: Provider, watch: Stopwatch) -> None:
+    """Once the refresh is under way, nobody queues up behind anybody."""
+    has(keys, OLD)
+    provider.gate.clear()
+    watch.now += HOUR
+    has(keys, OLD)
+    served: list[bool] = []
+    request = threading.Thread(target=lambda: served.append(has(keys, OLD) and keys.generation == 0), daemon=True)
+
+    with keys._lock:
+        request.start()
+        request.join(5)
+
+        assert served == [True]
+
+
+def test_an_attempt_that_outlives_the_cooldown_is_not_joined_by_another(
+    keys: JwksKeys, provider: Provider, watch: Stopwatch
+) -> None:
+    has(keys, OLD)
+    provider.gate.clear()
+    for _ in range(10):
+        watch.now += HOUR
+        assert has(keys, OLD)
+
+    provider.gate.set()
+    settle(keys)
+
+    assert len(provider.calls) == 2
+
+
+@pytest.mark.parametrize(("wait_s", "unknown_wait_s"), [(0.1, 60.0), (60.0, 0.1)])
+def test_an_invented_name_does_not_hold_a_worker_for_long(
+    wait_s: float, unknown_wait_s: float, provider: Provider, watch: Stopwatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flask_guard.auth.jwks._UNKNOWN_KID_WAIT_S", unknown_wait_s)
+    keys = make_keys(provider, watch, wait_s=wait_s)
     has(keys, OLD)
     provider.gate.clear()
     watch.now += 30

@@ -213,6 +213,12 @@ def test_our_own_tokens_are_signed_by_our_own_key_only() -> None:
     assert key is None
 
 
+def test_a_weak_secret_will_do_outside_production() -> None:
+    profiles, _ = build(is_production=False, issuers=[entry(secret_key="changeme")])
+
+    assert len(profiles) == 1
+
+
 def test_plain_http_will_do_outside_production() -> None:
     profiles, _ = build(is_production=False, issuers=[entry(jwks_url="http://localhost:8080/keys")])
 

@@ -69,11 +69,12 @@ def test_forgetting_drops_what_is_meant(subject: str | None, token_id: str | Non
     assert {name for number, name in enumerate(tokens) if cache.find(digest(number))} == left
 
 
-def test_a_token_without_an_id_is_not_the_token_of_an_id() -> None:
+@pytest.mark.parametrize("what", [{"token_id": "token-1"}, {"subject": "bob"}], ids=str)
+def test_a_token_without_an_id_is_not_the_token_of_any_id(what: dict[str, str]) -> None:
     cache = TokenCache(10)
     cache.keep(digest(1), entry("alice"), cache.epoch)
 
-    cache.forget(token_id="token-1")
+    cache.forget(**what)
 
     assert cache.find(digest(1)) is not None
 

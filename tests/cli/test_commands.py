@@ -89,13 +89,31 @@ def test_a_lock_file_holds_until_access_is_widened(tmp_path: Path) -> None:
     assert "+ GET /new (new): public, a new route" in result.output
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"version": 9, "routes": []}', "not json"])
-def test_a_lock_file_that_is_none_cannot_be_checked(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"[]", b'{"version": 9, "routes": []}', b'{"version": 1, "routes": [{"access": "x"}]}', b"\xff"],
+)
+def test_a_lock_file_that_is_none_cannot_be_checked(tmp_path: Path, content: bytes) -> None:
     lock = tmp_path / "access.lock"
-    lock.write_text(content)
+    lock.write_bytes(content)
 
-    assert _run(_app(tmp_path), "routes", "--check", str(lock)).exit_code == 2
+    result = _run(_app(tmp_path), "routes", "--check", str(lock))
+
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"Error: {lock} is not a lock file that this version of `flask guard routes --lock` wrote.\n"
+    )
     assert _run(_app(tmp_path), "routes", "--check", str(tmp_path / "missing")).exit_code == 2
+
+
+def test_a_lock_file_is_written_or_checked_and_not_both(tmp_path: Path) -> None:
+    lock = tmp_path / "access.lock"
+
+    result = _run(_app(tmp_path), "routes", "--lock", str(lock), "--check", str(lock))
+
+    assert result.exit_code == 2
+    assert "--lock and --check exclude each other" in result.stderr
+    assert not lock.exists()
 
 
 def test_faulty_rules_cannot_be_shown(tmp_path: Path) -> None:
@@ -139,7 +157,28 @@ def test_check_tells_settings_without_effect(tmp_path: Path) -> None:
     result = _run(_app(tmp_path, hsts="true"), "check")
 
     assert result.exit_code == 0
-    assert "GUARD_HSTS has no effect in this version." in result.output
+    assert result.output == (
+        "warning  FG-SETTINGS-001  GUARD_HSTS has no effect in this version.\n"
+        "         Remove it, and do not rely on what it promises.\n"
+    )
+
+
+def test_check_tells_each_finding_once_under_its_own_id(tmp_path: Path) -> None:
+    def setup(app: Flask, guard: Guard) -> None:
+        guard.require_role("staff")(Blueprint("idle", __name__))
+
+    app = _app(
+        tmp_path,
+        setup,
+        env="staging",
+        jwt_secret_key="short",
+        jwt_issuer="us",
+        jwt_issuers=[{"issuer": "a", "jwks_url": "https://a.test"}],
+    )
+
+    rows = json.loads(_run(app, "check", "--format", "json").output)
+
+    assert [row["id"] for row in rows] == ["FG-ROUTE-002", "FG-SECRET-001", "FG-SECRET-003", "FG-TOKEN-001"]
 
 
 def test_token_prints_a_token_that_is_accepted(tmp_path: Path) -> None:
@@ -149,7 +188,14 @@ def test_token_prints_a_token_that_is_accepted(tmp_path: Path) -> None:
 
     headers = {"Authorization": f"Bearer {result.output.strip()}"}
     assert app.test_client().get("/notes/1", headers=headers).status_code == 200
-    assert _run(app, "token", "ada", "--ttl", "never").exit_code == 2
+    assert json.loads(_run(app, "token", "ada", "--format", "json").stdout)["token_type"] == "Bearer"
+    for option, value in (("--ttl", "never"), ("--ttl", "0"), ("--scope", "a b"), ("--role", "")):
+        refused = _run(app, "token", "ada", option, value)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert f"Invalid value for '{option}'" in refused.stderr
+    too_long = _run(_app(tmp_path, jwt_max_lifetime="1h"), "token", "ada", "--ttl", "2h")
+    assert too_long.exit_code == 2
+    assert too_long.stderr == "Error: no such token can be issued: ttl is longer than tokens may live.\n"
     keyless = _run(_app(tmp_path, jwt_secret_key=None), "token", "ada")
     assert keyless.exit_code == 2
     assert "GUARD_JWT_SECRET_KEY" in keyless.output
@@ -160,7 +206,10 @@ def test_keygen_makes_a_line_that_a_start_accepts(algorithm: str) -> None:
     app = Flask("app")
     Guard(app)
 
-    line = _run(app, "keygen", "jwt", "--alg", algorithm).output.strip()
+    made = _run(app, "keygen", "jwt", "--alg", algorithm)
+
+    line = made.stdout.strip()
+    assert ("line ends are written as \\n, and the quotes belong to it" in made.stderr) is (algorithm != "HS256")
 
     name, _, value = line.partition("=")
     settings = load_settings(environ={name: value.strip('"')}, app_config={}, arguments={})
@@ -178,10 +227,15 @@ def test_keygen_needs_no_application() -> None:
     runner = CliRunner()
 
     encryption = runner.invoke(main, ["keygen", "encryption"]).output.strip().partition("=")[2]
-    client = runner.invoke(main, ["keygen", "client"]).output.strip()
+    made = runner.invoke(main, ["keygen", "client"])
+    client = made.stdout.strip()
+    as_json = json.loads(runner.invoke(main, ["keygen", "jwt", "--alg", "EdDSA", "--format", "json"]).output)
 
     assert len(base64.urlsafe_b64decode(encryption)) == 32
     assert uuid.UUID(client).version == 4
+    assert "`flask guard keys create --kind client` makes one that is registered" in made.stderr
+    assert as_json["name"] == "GUARD_JWT_PRIVATE_KEY"
+    assert as_json["value"].startswith("-----BEGIN PRIVATE KEY-----\n")
     assert runner.invoke(main, ["keygen", "admin", "--alg", "HS256"]).exit_code == 2
     assert runner.invoke(main, ["keygen", "other"]).exit_code == 2
 

@@ -26,11 +26,11 @@ def database(database_url: str) -> Iterator[Database]:
     database.close()
 
 
-def run(database: Database | None, *arguments: str) -> Result:
+def run(database: Database | None, *arguments: str, answer: str | None = None) -> Result:
     app = Flask(__name__)
     app.extensions["guard.runtime"] = SimpleNamespace(database=database)
     app.cli.add_command(init_db)
-    return app.test_cli_runner().invoke(args=["init-db", *arguments])
+    return app.test_cli_runner().invoke(args=["init-db", *arguments], input=answer)
 
 
 @pytest.fixture
@@ -93,20 +93,44 @@ def test_the_tables_are_taken_back_and_those_of_others_stay(database: Database) 
     execute(database, "CREATE TABLE note (id INTEGER)")
     run(database)
 
-    result = run(database, "--downgrade", "base")
+    result = run(database, "--downgrade", "base", "--yes")
 
     assert (result.exit_code, result.stdout) == (0, f"Guard's tables in {database.describe()} are gone.\n")
     assert tables_of(database) == {"note", "guard_alembic_version"}
     assert run(database, "--revision", "0001").exit_code == 0
 
 
-@pytest.mark.parametrize("option", ["--revision", "--downgrade"])
-def test_an_unknown_revision_is_exit_code_2(database: Database, option: str) -> None:
-    result = run(database, option, "nope")
+def test_keys_are_dropped_only_by_somebody_who_is_sure(database: Database) -> None:
+    run(database)
+    before = tables_of(database)
+
+    said_no, nobody = run(database, "--downgrade", "base", answer="n\n"), run(database, "--downgrade", "base")
+
+    for result in (said_no, nobody):
+        assert (result.exit_code, result.stdout.replace("n\n", "")) == (2, "")
+        assert f"This drops what Guard's tables in {database.describe()} hold, such as API keys." in result.stderr
+        assert result.stderr.endswith("\nError: nothing was changed; --yes goes on without asking.\n")
+    assert tables_of(database) == before
+    assert run(database, "--downgrade", "base", answer="y\n").exit_code == 0
+    assert "guard_api_keys" not in tables_of(database)
+
+
+def test_going_back_to_where_the_tables_are_asks_nothing(database: Database) -> None:
+    run(database)
+
+    assert run(database, "--downgrade", HEAD_REVISION).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "there"), [("--revision", f"{HEAD_REVISION}, head"), ("--downgrade", f"base, {HEAD_REVISION}")]
+)
+@pytest.mark.parametrize("revision", ["nope", "9999", "", "+1"])
+def test_an_unknown_revision_is_exit_code_2(database: Database, option: str, there: str, revision: str) -> None:
+    result = run(database, option, revision)
 
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "'nope'" in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr == f"Error: the revision {revision!r} is unknown; there are {there}.\n"
+    assert tables_of(database) == set()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from flask import Flask
 
 from flask_guard.auth.apikeys import ApiKeyAuthenticator, ApiKeys
 from flask_guard.cli.keys import keys
+from flask_guard.errors import Conflict
 from tests.auth.keyworld import StillClock
 from tests.contracts.api_key_stores import MemoryApiKeyStore
 
@@ -124,10 +125,14 @@ def test_a_key_is_revoked_by_its_id(run: Any, store: MemoryApiKeyStore) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        pytest.param(["create", "--name", ""], "name must be 1 to 100", id="empty name"),
-        pytest.param(["create", "--name", "x", "--scope", "a b"], "a scope must be", id="scope"),
-        pytest.param(["create", "--name", "x", "--expires-in", "soon"], "expires_in must be", id="expiry"),
-        pytest.param(["create", "--name", "taken"], "Error: taken", id="name taken"),
+        pytest.param(["create", "--name", ""], "'--name': it must be 1 to 100", id="empty name"),
+        pytest.param(["create", "--name", "x", "--scope", "a b"], "'--scope': a scope must be", id="scope"),
+        pytest.param(["create", "--name", "x", "--role", ""], "'--role': a role must be", id="role"),
+        pytest.param(["create", "--name", "x", "--tenant", " "], "'--tenant': it must be", id="tenant"),
+        pytest.param(["create", "--name", "x", "--description", "a\nb"], "'--description': it", id="description"),
+        pytest.param(["create", "--name", "x", "--expires-in", "soon"], "'--expires-in': must be a", id="expiry"),
+        pytest.param(["create", "--name", "x", "--expires-in", "0"], "'--expires-in': must be a", id="no time"),
+        pytest.param(["create", "--name", "taken"], "Error: This conflicts with what is already", id="name taken"),
         pytest.param(["create"], "Missing option '--name'", id="no name"),
         pytest.param(["create", "--name", "x", "--kind", "user"], "is not one of 'service', 'client'", id="kind"),
         pytest.param(["revoke", "unknown"], "there is no key with this id", id="unknown id"),
@@ -144,6 +149,26 @@ def test_what_cannot_be_done_is_one_sentence_and_exit_code_2(run: Any, arguments
     assert sentence in result.stderr
     assert result.stdout == ""
     assert "Traceback" not in result.output
+
+
+def test_refusal_is_told_as_to_a_caller_and_its_detail_is_for_the_log(store: MemoryApiKeyStore, run: Any) -> None:
+    def refuse(_record: Any) -> None:
+        raise Conflict("A live key of this name exists.", detail="the tenant 'acme' has one")
+
+    store.add = refuse  # type: ignore[method-assign]
+
+    assert run("create", "--name", "ci").stderr == "Error: A live key of this name exists.\n"
+
+
+def test_defect_is_not_told_as_a_fault_of_the_caller(store: MemoryApiKeyStore, run: Any) -> None:
+    def fail(_record: Any) -> None:
+        raise ValueError("a defect of ours")
+
+    store.add = fail  # type: ignore[method-assign]
+    result = run("create", "--name", "ci")
+
+    assert isinstance(result.exception, ValueError)
+    assert result.exit_code == 1
 
 
 @pytest.mark.parametrize("arguments", [["create", "--name", "x"], ["list"], ["revoke", "A" * 16]], ids=lambda a: a[0])

@@ -39,3 +39,11 @@ def faults_of(*args: Any, **kwargs: Any) -> tuple[str, ...]:
 def strong() -> str:
     """Return a new secret that no rule finds weak."""
     return secrets.token_urlsafe(48)
+
+
+def attempt(kind: Callable[[Any], Any], raw: Any) -> tuple[Any, str | None]:
+    """Return the value and no fault, or no value and the fault."""
+    try:
+        return kind(raw), None
+    except ValueError as exc:
+        return None, str(exc)

@@ -18,6 +18,8 @@ from limits import parse_many
 from flask_guard.config import kinds
 from flask_guard.config.secrets import Secret
 
+from .loading import attempt
+
 CENTURY_S = 36500 * 86400
 
 
@@ -290,14 +292,6 @@ ANYTHING = st.one_of(
     st.lists(st.text(max_size=5), max_size=3),
     st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
 )
-
-
-def attempt(kind: Callable[[Any], Any], raw: Any) -> tuple[Any, str | None]:
-    """Return the value and no fault, or no value and the fault."""
-    try:
-        return kind(raw), None
-    except ValueError as exc:
-        return None, str(exc)
 
 
 @pytest.mark.parametrize("kind", TEXT_KINDS.values(), ids=TEXT_KINDS)

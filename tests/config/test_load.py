@@ -88,7 +88,7 @@ def test_dotenv_is_not_read_elsewhere(env: str | None) -> None:
 @pytest.mark.parametrize("claimed", ["development", "production"])
 def test_dotenv_does_not_choose_the_environment(claimed: str) -> None:
     assert load(dotenv={"GUARD_ENV": claimed}).is_production
-    assert load(env="development", dotenv={"GUARD_ENV": claimed}).is_development
+    assert load(env="development", dotenv={"GUARD_ENV": claimed}).service.env == "development"
 
 
 def test_reference_in_dotenv_finds_its_neighbour() -> None:
@@ -219,7 +219,7 @@ def test_one_error_lists_every_fault() -> None:
         "GUARD_HEADERS (app.config) must be JSON, with no member twice.",
         "GUARD_MAX_BODY (environment) must be a size above zero.",
         "GUARD_JWT_REFRESH_TTL must be longer than GUARD_JWT_ACCESS_TTL.",
-        "GUARD_ADMIN_SECRET is shorter than 32 bytes. Make one with `flask guard keygen`.",
+        "GUARD_ADMIN_SECRET is shorter than 32 bytes. Make one with `flask-guard keygen admin`.",
     ]
     assert [fault.partition(" Did")[0] for fault in faults] == expected
 

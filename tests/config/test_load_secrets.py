@@ -182,34 +182,70 @@ def test_empty_secret_is_refused_in_every_environment(env: str, name: str) -> No
     assert fault.startswith(f"{name} (environment) must ")
 
 
+# Secrets inside of lists ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "member", "read"),
+    [
+        pytest.param("GUARD_JWT_ISSUERS", "secret_key", lambda s: s.jwt.issuers[0], id="issuers"),
+        pytest.param("GUARD_API_KEYS", "key", lambda s: s.keys.static[0], id="API keys"),
+    ],
+)
+def test_secret_of_an_entry_is_a_secret_and_its_reference_is_followed(
+    name: str, member: str, read: Any, tmp_path: Path
+) -> None:
+    """Also one that leads into the .env file, which is no part of the environment."""
+    plain, referred = strong(), strong()
+    (tmp_path / "key").write_text(f"{plain}\n")
+
+    def entry(given: Any) -> Any:
+        return read(load({"APP_KEY": referred}, {name: [{member: given, "name": "ci"}]}))[member]
+
+    assert entry(plain) == entry(Secret(plain)) == entry(f"file:{tmp_path / 'key'}") == Secret(plain)
+    assert entry("env:APP_KEY") == Secret(referred)
+    assert entry("env:NOT_THERE") == "env:NOT_THERE"
+    assert entry(5) == 5
+    by_dotenv = load(env="development", dotenv={name: json.dumps([{member: "env:HERE"}]), "HERE": plain})
+    assert read(by_dotenv)[member] == Secret(plain)
+
+
 # Keys of domains ----------------------------------------------------------------------------------------
+
+
+def new_key() -> str:
+    return secrets.token_hex(32)
 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_keys_of_a_domain_come_from_each_source(source: str) -> None:
-    value = strong()
+    first, second = new_key(), new_key()
 
-    settings = load(**PLACES[source]({"GUARD_ENCRYPTION_KEYS__PII": value}))
+    settings = load(**PLACES[source]({"GUARD_ENCRYPTION_KEYS__PII": f"1:{first},2:{second}"}))
 
-    assert settings.encryption.domain_keys == {"pii": Secret(value)}
+    assert settings.encryption.domain_keys == {"pii": {1: Secret(first), 2: Secret(second)}}
     assert settings.sources["GUARD_ENCRYPTION_KEYS__PII"] == source
 
 
-def test_keys_of_a_domain_follow_the_rules_of_every_secret(secret_file: tuple[str, str]) -> None:
-    path, value = secret_file
-    card, from_app, from_code = strong(), strong(), strong()
+def test_keys_of_a_domain_follow_the_rules_of_every_secret(tmp_path: Path) -> None:
+    pii, card, from_app, from_code = (new_key() for _ in range(4))
+    (tmp_path / "pii").write_text(f"1:{pii}\n")
 
     settings = load(
-        {"GUARD_ENCRYPTION_KEYS__PII_FILE": path, "GUARD_ENCRYPTION_KEYS__CARD_DATA": "env:APP", "APP": card},
-        {"GUARD_ENCRYPTION_KEYS__PII": strong(), "GUARD_ENCRYPTION_KEYS__A": Secret(from_app)},
-        encryption_keys__b=lambda: from_code,
+        {
+            "GUARD_ENCRYPTION_KEYS__PII_FILE": str(tmp_path / "pii"),
+            "GUARD_ENCRYPTION_KEYS__CARD_DATA": "env:APP",
+            "APP": f"1:{card}",
+        },
+        {"GUARD_ENCRYPTION_KEYS__PII": f"1:{new_key()}", "GUARD_ENCRYPTION_KEYS__A": Secret(f"3:{from_app}")},
+        encryption_keys__b=lambda: {"7": from_code},
     )
 
     assert settings.encryption.domain_keys == {
-        "pii": Secret(value),
-        "card_data": Secret(card),
-        "a": Secret(from_app),
-        "b": Secret(from_code),
+        "pii": {1: Secret(pii)},
+        "card_data": {1: Secret(card)},
+        "a": {3: Secret(from_app)},
+        "b": {7: Secret(from_code)},
     }
 
 
@@ -218,13 +254,19 @@ def test_keys_of_a_domain_follow_the_rules_of_every_secret(secret_file: tuple[st
     [
         ({"environ": {"GUARD_ENCRYPTION_KEYS__PII": ""}}, "(environment) must not be empty."),
         ({"environ": {"GUARD_ENCRYPTION_KEYS__PII": "env:NO"}}, "variable NO, which is not set."),
-        ({"app_config": {"GUARD_ENCRYPTION_KEYS__PII": 5}}, "(app.config) must be text."),
+        ({"app_config": {"GUARD_ENCRYPTION_KEYS__PII": 5}}, "(app.config) must be keys by version"),
+        ({"environ": {"GUARD_ENCRYPTION_KEYS__PII": new_key()}}, "must be keys by version, 1:<key>,2:<key>"),
         (
-            {"environ": {"GUARD_ENCRYPTION_KEYS__PII": "a", "GUARD_ENCRYPTION_KEYS__PII_FILE": "/dev/null"}},
+            {
+                "environ": {
+                    "GUARD_ENCRYPTION_KEYS__PII": f"1:{new_key()}",
+                    "GUARD_ENCRYPTION_KEYS__PII_FILE": "/dev/null",
+                }
+            },
             "are both set (environment); use one.",
         ),
     ],
-    ids=["empty", "no variable", "no text", "name and file"],
+    ids=["empty", "no variable", "no text", "no version", "name and file"],
 )
 def test_faulty_keys_of_a_domain_are_refused(given: dict[str, Any], said: str) -> None:
     (fault,) = faults_of(**given)

@@ -1,134 +1,18 @@
-"""What no single setting can tell: weak and doubled secrets, contradictions, and settings without effect."""
+"""What no single setting can tell: contradictions, open defaults, tokens of any audience, settings without effect."""
 
 from __future__ import annotations
 
-import base64
 import secrets
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from flask_guard.config.rules import find_faults, find_warnings
-from flask_guard.config.secrets import Secret
+from flask_guard.config.rules import find_findings, find_warnings
 from flask_guard.config.settings import all_options
 from flask_guard.errors import ConfigError
+from flask_guard.values import Level
 
 from .loading import faults_of, load, strong
-
-ELSEWHERE = ("staging", "development")
-
-
-def key_of(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode()
-
-
-# Weak secrets -------------------------------------------------------------------------------------------
-
-ONE_LETTER_KEY = key_of(b"A" * 32)
-REPEATED = secrets.token_hex(4) * 16
-SHORT = secrets.token_hex(4)
-
-WEAK = [
-    pytest.param("JWT_SECRET_KEY", secrets.token_hex(15), "is shorter than 32 bytes", id="a short JWT secret"),
-    pytest.param("JWT_SECRET_KEY", "dev-secret-key", "is a well-known example", id="an example"),
-    pytest.param("JWT_SECRET_KEY", "Change-" + "Me!", "is a well-known example", id="an example, decorated"),
-    pytest.param("JWT_SECRET_KEY", "please-replace-me-" * 3, "looks like a placeholder", id="a placeholder"),
-    pytest.param("JWT_SECRET_KEY", REPEATED, "repeats one piece", id="one piece"),
-    pytest.param("ADMIN_SECRET", secrets.token_hex(15), "is shorter than 32 bytes", id="a short admin secret"),
-    pytest.param("AUDIT_PEPPER", secrets.token_hex(7), "is shorter than 16 bytes", id="a short pepper"),
-    pytest.param("ENCRYPTION_KEY", "00" * 32, "repeats too few characters", id="a key of zeros"),
-    pytest.param("ENCRYPTION_KEY", ONE_LETTER_KEY, "repeats too few characters", id="a key of one letter"),
-    pytest.param("ENCRYPTION_KEY", key_of(bytes(range(32))), "is a sequence", id="a key that counts"),
-    pytest.param("ENCRYPTION_INDEX_KEY", "0123456789abcdef" * 4, "repeats one piece", id="an index key in a row"),
-]
-
-
-@pytest.mark.parametrize(("name", "value", "weakness"), WEAK)
-def test_weak_secret_is_refused_in_production(name: str, value: str, weakness: str) -> None:
-    (fault,) = faults_of({f"GUARD_{name}": value})
-
-    assert fault == f"GUARD_{name} {weakness}. Make one with `flask guard keygen`."
-    assert value not in fault
-
-
-@pytest.mark.parametrize("env", ELSEWHERE)
-@pytest.mark.parametrize(("name", "value", "weakness"), WEAK)
-def test_weak_secret_is_warned_of_elsewhere_once(name: str, value: str, weakness: str, env: str) -> None:
-    warnings = find_warnings(load({f"GUARD_{name}": value, "GUARD_ENV": env}))
-
-    assert warnings.count(f"GUARD_{name} {weakness}. Make one with `flask guard keygen`.") == 1
-    assert value not in " ".join(warnings)
-
-
-@pytest.mark.parametrize(
-    ("name", "make"),
-    [
-        pytest.param("JWT_SECRET_KEY", lambda: secrets.token_urlsafe(48), id="JWT secret"),
-        pytest.param("JWT_SECRET_KEY", lambda: secrets.token_hex(32), id="JWT secret in hex"),
-        pytest.param("ADMIN_SECRET", lambda: secrets.token_urlsafe(32), id="admin secret"),
-        pytest.param("AUDIT_PEPPER", lambda: secrets.token_hex(8), id="pepper"),
-        pytest.param("ENCRYPTION_KEY", lambda: key_of(secrets.token_bytes(32)), id="encryption key"),
-        pytest.param("ENCRYPTION_INDEX_KEY", lambda: secrets.token_hex(32), id="index key in hex"),
-    ],
-)
-def test_strong_secret_is_neither_refused_nor_warned_of(name: str, make: Callable[[], str]) -> None:
-    for _ in range(20):
-        value = make()
-        assert not [w for w in find_warnings(load({f"GUARD_{name}": value})) if "no effect" not in w]
-
-
-def test_jwt_secret_of_less_than_64_characters_is_advised_against() -> None:
-    short, long = secrets.token_hex(31) + "q", secrets.token_hex(32)
-
-    assert find_warnings(load(jwt_secret_key=short)) == ["GUARD_JWT_SECRET_KEY has fewer than 64 characters."]
-    assert find_warnings(load(jwt_secret_key=long)) == []
-
-
-# One secret for two purposes ----------------------------------------------------------------------------
-
-ONE = strong()
-ONE_KEY = secrets.token_bytes(32)
-DOUBLED: list[Any] = [
-    pytest.param({"JWT_SECRET_KEY": ONE, "ADMIN_SECRET": ONE}, None, "JWT_SECRET_KEY", "ADMIN_SECRET", id="two"),
-    pytest.param({"JWT_SECRET_KEY": ONE, "AUDIT_PEPPER": ONE}, None, "JWT_SECRET_KEY", "AUDIT_PEPPER", id="pepper"),
-    pytest.param({"ADMIN_SECRET": ONE}, ONE, "ADMIN_SECRET", "SECRET_KEY", id="Flask's own"),
-    pytest.param({"ADMIN_SECRET": ONE}, ONE.encode(), "ADMIN_SECRET", "SECRET_KEY", id="Flask's own in bytes"),
-    pytest.param(
-        {"ENCRYPTION_KEY": ONE_KEY.hex(), "ENCRYPTION_INDEX_KEY": key_of(ONE_KEY)},
-        None, "ENCRYPTION_KEY", "ENCRYPTION_INDEX_KEY", id="one key in two encodings",
-    ),
-    pytest.param(
-        {"ENCRYPTION_KEYS": ONE, "ENCRYPTION_KEYS__PII": ONE},
-        None, "ENCRYPTION_KEYS", "ENCRYPTION_KEYS__PII", id="a domain with everybody's key",
-    ),
-    pytest.param(
-        {"JWT_SECRET_KEY": ONE_KEY.hex(), "ENCRYPTION_KEY": ONE_KEY.hex()},
-        None, "JWT_SECRET_KEY", "ENCRYPTION_KEY", id="tokens and columns",
-    ),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("given", "flask_secret", "first", "second"), DOUBLED)
-def test_one_secret_for_two_purposes_is_refused_in_production_and_warned_of_elsewhere(
-    given: dict[str, str], flask_secret: Any, first: str, second: str
-) -> None:
-    environ = {f"GUARD_{name}": value for name, value in given.items()}
-    prefixed = second if second == "SECRET_KEY" else f"GUARD_{second}"
-    said = f"GUARD_{first} and {prefixed} are the same secret; give each purpose its own."
-
-    faults = faults_of(environ, {"SECRET_KEY": flask_secret})
-    warnings = find_warnings(load({**environ, "GUARD_ENV": "staging"}), flask_secret=flask_secret)
-
-    assert faults == (said,)
-    assert warnings.count(said) == 1
-    assert not any(value in " ".join([*faults, *warnings]) for value in given.values())
-
-
-@pytest.mark.parametrize("flask_secret", [None, "", b"", 5], ids=["None", "empty", "no bytes", "a number"])
-def test_application_without_a_secret_key_of_its_own_is_fine(flask_secret: Any) -> None:
-    assert find_faults(load(jwt_secret_key=strong()), flask_secret=flask_secret) == []
-
 
 # Contradictions -----------------------------------------------------------------------------------------
 
@@ -186,7 +70,7 @@ JWKS = "https://id.test/jwks"
         ),
     ],
 )
-@pytest.mark.parametrize("env", ["production", *ELSEWHERE])
+@pytest.mark.parametrize("env", ["production", "staging", "development"])
 def test_contradiction_is_refused_in_every_environment(given: dict[str, Any], said: str, env: str) -> None:
     faults = faults_of(**{"env": env, **given})
 
@@ -229,8 +113,14 @@ def test_nothing_set_warns_of_nothing() -> None:
         ("report-only", "nothing is refused"),
     ],
 )
-def test_open_default_is_warned_of(access: str, what: str) -> None:
-    assert find_warnings(load(default_access=access)) == [f"GUARD_DEFAULT_ACCESS is {access}: {what}."]
+@pytest.mark.parametrize("env", ["production", "staging"])
+def test_open_default_is_warned_of(access: str, what: str, env: str) -> None:
+    """Only one that refuses nothing in production is an error of the checklist."""
+    (finding,) = find_findings(load(default_access=access, env=env))
+
+    is_error = access == "report-only" and env == "production"
+    assert finding.message == f"GUARD_DEFAULT_ACCESS is {access}: {what}."
+    assert finding.level is (Level.ERROR if is_error else Level.WARNING)
 
 
 @pytest.mark.parametrize("given", [{"jwt_public_key": PEM}, {"jwt_jwks_url": JWKS}], ids=["key", "key set"])
@@ -241,10 +131,55 @@ def test_tokens_of_an_issuer_without_an_audience_are_warned_of(given: dict[str, 
     assert find_warnings(load(jwt_audience="api", **given)) == []
 
 
+@pytest.mark.parametrize("member", ["jwks_url", "public_key", "secret_key"])
+def test_listed_issuer_without_an_audience_is_warned_of_by_its_place(member: str) -> None:
+    told, listed = (
+        {"issuer": f"https://{name}.test", member: {"jwks_url": JWKS, "public_key": PEM}.get(member, strong())}
+        for name in "ab"
+    )
+    told["audience"] = "api"
+
+    (warning,) = find_warnings(load(jwt_issuers=[told, listed]))
+
+    assert warning.startswith("GUARD_JWT_ISSUERS[1] has no audience: tokens that its issuer made for others are")
+    assert find_warnings(load(jwt_issuers=[told])) == []
+    assert find_warnings(load(jwt_issuers=[listed], jwt_audience="api")) == []
+
+
+def test_our_own_tokens_need_no_audience() -> None:
+    assert find_warnings(load(jwt_secret_key=strong())) == []
+
+
+def test_start_says_a_finding_with_its_remedy() -> None:
+    settings = load(default_access="public")
+    (finding,) = find_findings(settings)
+
+    assert find_warnings(settings) == [f"{finding.message} {finding.remedy}"]
+
+
+def test_every_kind_of_finding_has_its_own_id_and_a_remedy_of_its_own() -> None:
+    weak = "q" + "7" * 40
+    settings = load(
+        {"GUARD_ENV": "staging", "GUARD_JWT_PUBLIC_KEY": PEM, "GUARD_DEFAULT_ACCESS": "public", "GUARD_HSTS": "on"},
+        audit_pepper=weak,
+        admin_secret=weak,
+    )
+    findings = [*find_findings(settings), *find_findings(load(jwt_secret_key=secrets.token_hex(16)))]
+
+    remedies: dict[str, set[str]] = {}
+    for finding in findings:
+        remedies.setdefault(finding.remedy, set()).add(finding.id)
+    assert {finding.id for finding in findings} == {
+        *("FG-ACCESS-001", "FG-SECRET-001", "FG-SECRET-002", "FG-SECRET-003", "FG-SETTINGS-001", "FG-TOKEN-001"),
+    }
+    assert all(len(ids) == 1 for ids in remedies.values())
+
+
 def _some_value(name: str) -> str:
     """Return a text that the option takes and that is not its default."""
     candidates = ["7", "7/1h", "7/hour", "on", "gcra", "all", "async", "vault", "{}", "[{}]", "10.0.0.0/8"]
-    candidates += ["403", "https://a.test", secrets.token_hex(32), "aws-kms", "9d"]
+    candidates += ["403", "https://a.test", secrets.token_hex(32), "aws-kms", "9d", "POST", "X-Key", "a@a.test"]
+    candidates += ["redis://a.test", "smtp://a.test", f"1:{secrets.token_hex(32)}"]
     for candidate in candidates:
         try:
             load({name: candidate, "GUARD_ENV": "development"})
@@ -256,15 +191,15 @@ def _some_value(name: str) -> str:
 
 @pytest.mark.parametrize("name", [n for n, declared in all_options().items() if not declared.effective])
 def test_setting_without_effect_is_warned_of(name: str) -> None:
-    warnings = find_warnings(load({name: _some_value(name), "GUARD_ENV": "development"}))
+    findings = find_findings(load({name: _some_value(name), "GUARD_ENV": "development"}))
 
-    assert warnings.count(f"{name} has no effect in this version.") == 1
+    assert [f.id for f in findings if f.message == f"{name} has no effect in this version."] == ["FG-SETTINGS-001"]
 
 
 def test_keys_of_a_domain_are_warned_of_while_they_have_no_effect() -> None:
-    warnings = find_warnings(load(encryption_keys__pii=Secret(strong())))
+    (finding,) = find_findings(load(encryption_keys__pii=f"1:{secrets.token_hex(32)}"))
 
-    assert warnings == ["GUARD_ENCRYPTION_KEYS__PII has no effect in this version."]
+    assert finding.message == "GUARD_ENCRYPTION_KEYS__PII has no effect in this version."
 
 
 def test_setting_with_an_effect_is_not_warned_of() -> None:

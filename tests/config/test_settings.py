@@ -199,7 +199,11 @@ def settings_full_of(marker: str) -> Settings:
         "GUARD_DATABASE_URL": f"postgresql://app:{marker}@db.test/app",
         "GUARD_ENCRYPTION_KEY": key,
         "GUARD_ENCRYPTION_INDEX_KEY": key[::-1],
-        "GUARD_ENCRYPTION_KEYS__PII": f"1:{marker}",
+        "GUARD_ENCRYPTION_KEYS": f"1:{secrets.token_hex(32)}",
+        "GUARD_ENCRYPTION_KEYS__PII": f"1:{(marker * 3)[:64]}",
+        "GUARD_RATE_LIMIT_STORAGE_URI": f"redis://:{marker}@cache.test/1",
+        "GUARD_REDIS_URL": f"rediss://:{marker}@cache.test/2",
+        "GUARD_MAIL_URL": f"smtps://app:{marker}@mail.test",
         "GUARD_ENV": "development",
     }
     del given["GUARD_JWT_SECRET_KEY"]  # beside a public key it is refused
@@ -257,7 +261,7 @@ def test_description_names_value_source_and_default() -> None:
 
 
 def test_description_has_every_setting_and_each_domain() -> None:
-    rows = described(load(encryption_keys__pii=strong()))
+    rows = described(load(encryption_keys__pii=f"1:{secrets.token_hex(32)}"))
 
     assert set(rows) == {*all_options(), "GUARD_ENCRYPTION_KEYS__PII"}
     assert rows["GUARD_ENCRYPTION_KEYS__PII"]["value"] == "***"
@@ -271,9 +275,10 @@ def test_description_can_be_written_as_json() -> None:
 def test_environments_are_told_apart() -> None:
     assert load().is_production
     assert not load(env="staging").is_production
-    assert not load(env="staging").is_development
-    assert load(env="development").is_development
+    assert not load(env="development").is_production
 
 
 def test_domain_keys_are_secrets() -> None:
-    assert isinstance(load(encryption_keys__pii=strong()).encryption.domain_keys["pii"], Secret)
+    keys = load(encryption_keys__pii=f"1:{secrets.token_hex(32)}").encryption.domain_keys
+
+    assert isinstance(keys["pii"][1], Secret)

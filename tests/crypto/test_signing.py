@@ -96,6 +96,17 @@ def test_any_bytes_as_a_signature_are_just_wrong(algorithm: str) -> None:
     check()
 
 
+def test_an_ecdsa_signature_keeps_its_leading_zeros() -> None:
+    """Else each signature with such a zero would have a second, shorter spelling."""
+    key = signing_key("ES256")
+    inputs = (str(number).encode() for number in range(100_000))
+    data, signature = next((i, s) for i, s in ((i, key.sign(i)) for i in inputs) if s[32] == 0)
+
+    assert key.verification.verify(data, signature)
+    assert not key.verification.verify(data, signature[:32] + signature[33:])
+    assert not key.verification.verify(data, signature[:32] + b"\0" + signature[32:])
+
+
 @pytest.mark.parametrize(
     ("kind", "algorithm"),
     [("rsa", "ES256"), ("rsa", "HS256"), ("p256", "ES384"), ("p384", "ES256"), ("ed25519", "RS256")],

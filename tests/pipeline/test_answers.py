@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -88,30 +87,31 @@ def test_refusal_of_500_and_more_says_its_usual_text_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "code"),
+    ("error", "status", "code", "title"),
     [
-        (exceptions.BadRequest(), 400, "bad_request"),
-        (exceptions.Unauthorized(), 401, "unauthorized"),
-        (exceptions.Forbidden(), 403, "forbidden"),
-        (exceptions.NotFound(), 404, "not_found"),
-        (exceptions.MethodNotAllowed(["GET", "HEAD"]), 405, "method_not_allowed"),
-        (exceptions.Conflict(), 409, "conflict"),
-        (exceptions.RequestEntityTooLarge(), 413, "body_too_large"),
-        (exceptions.RequestURITooLarge(), 414, "uri_too_long"),
-        (exceptions.UnsupportedMediaType(), 415, "unsupported_media_type"),
-        (exceptions.ImATeapot(), 418, "im_a_teapot"),
-        (exceptions.UnprocessableEntity(), 422, "validation_error"),
-        (exceptions.TooManyRequests(), 429, "rate_limited"),
-        (exceptions.InternalServerError(), 500, "internal"),
-        (exceptions.ServiceUnavailable(), 503, "service_unavailable"),
-        (exceptions.GatewayTimeout(), 504, "timeout"),
+        (exceptions.BadRequest(), 400, "bad_request", "Bad Request"),
+        (exceptions.Unauthorized(), 401, "unauthorized", "Unauthorized"),
+        (exceptions.Forbidden(), 403, "forbidden", "Forbidden"),
+        (exceptions.NotFound(), 404, "not_found", "Not Found"),
+        (exceptions.MethodNotAllowed(["GET", "HEAD"]), 405, "method_not_allowed", "Method Not Allowed"),
+        (exceptions.Conflict(), 409, "conflict", "Conflict"),
+        (exceptions.RequestEntityTooLarge(), 413, "body_too_large", "Content Too Large"),
+        (exceptions.RequestURITooLarge(), 414, "uri_too_long", "URI Too Long"),
+        (exceptions.UnsupportedMediaType(), 415, "unsupported_media_type", "Unsupported Media Type"),
+        (exceptions.ImATeapot(), 418, "im_a_teapot", "I'm a Teapot"),
+        (exceptions.UnprocessableEntity(), 422, "validation_error", "Unprocessable Content"),
+        (exceptions.TooManyRequests(), 429, "rate_limited", "Too Many Requests"),
+        (exceptions.InternalServerError(), 500, "internal", "Internal Server Error"),
+        (exceptions.ServiceUnavailable(), 503, "service_unavailable", "Service Unavailable"),
+        (exceptions.GatewayTimeout(), 504, "timeout", "Gateway Timeout"),
     ],
 )
-def test_http_error_becomes_a_problem(error: exceptions.HTTPException, status: int, code: str) -> None:
+def test_http_error_becomes_a_problem(error: exceptions.HTTPException, status: int, code: str, title: str) -> None:
+    """Titles are those of RFC 9110, section 15, which not every version of Python knows."""
     problem = from_http_error(error, request_id="r1")
 
     assert (problem.status, problem.code) == (status, code)
-    assert members(problem)["title"] == HTTPStatus(status).phrase
+    assert members(problem)["title"] == title
     assert "<" not in members(problem)["detail"]
 
 

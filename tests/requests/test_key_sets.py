@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import secrets
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from flask import Flask, jsonify
 from werkzeug.serving import make_server
 
 from flask_guard import ConfigError, Guard, current_principal
+from flask_guard.cli.main import main
 
 from .conftest import assert_problem, bearer
 
@@ -23,16 +23,7 @@ ISSUER = "https://issuer.example.com"
 
 
 def _private_key(algorithm: str = "ES256") -> str:
-    command = [
-        sys.executable,
-        "-c",
-        "from flask_guard.cli.main import main; main()",
-        "keygen",
-        "jwt",
-        "--alg",
-        algorithm,
-    ]
-    line = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    line = CliRunner().invoke(main, ["keygen", "jwt", "--alg", algorithm]).stdout.strip()
     return line.partition("=")[2].strip('"')
 
 
