@@ -47,6 +47,7 @@ _SECOND_FACTORS = frozenset({"mfa", "otp", "hwk"})
 
 _MAX_NAME_LISTS = 1024
 _ABSENT: Any = object()
+_from_timestamp = datetime.fromtimestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,7 @@ def _make_principal(claims: Claims, rules: ClaimRules) -> Principal:
     draft.session_id = _text(claims, "sid") if "sid" in claims else token_id
     draft.method = "jwt"
     draft.claims = claims
-    draft.authenticated_at = None if login is None else datetime.fromtimestamp(login, UTC)
+    draft.authenticated_at = None if login is None else _from_timestamp(login, UTC)
     draft.mfa = ("amr" in claims or "mfa" in claims) and _has_second_factor(claims)
     draft.__class__ = Principal  # type: ignore[assignment]
     return draft  # type: ignore[return-value]

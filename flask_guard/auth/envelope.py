@@ -103,7 +103,7 @@ def parse_object(data: bytes) -> Claims:
     parsed, end = _DECODER.raw_decode(text)
     if type(parsed) is not Claims or end != len(text):
         raise InvalidToken(detail="a segment is not one JSON object")
-    if "\\u" in text:
+    if "\\" in text and "\\u" in text:  # one character is found five times as fast as two
         json.dumps(parsed, ensure_ascii=False).encode()
     return parsed
 

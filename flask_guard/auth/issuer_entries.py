@@ -12,7 +12,7 @@ from typing import Any
 from ..config import kinds
 from ..config.kinds import Kind
 from ..config.secrets import resolve_reference
-from ..config.suggest import did_you_mean
+from ..config.suggest import tell_unknown_member
 
 
 def _audience(value: Any) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ def read_entry(name: str, entry: Mapping[str, Any], environ: Mapping[str, str]) 
     for member, raw in entry.items():
         kind = _MEMBERS.get(member)
         if kind is None:
-            faults.append(f"{name}.{member!s:.60} is not a member of an issuer.{did_you_mean(member, _MEMBERS)}")
+            faults.append(f"{name}: {tell_unknown_member(member, _MEMBERS)}")
         elif raw is not None:
             try:
                 values[member] = kind(_resolve(member, raw, environ))

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..config.secrets import Secret, SecretFault, resolve_reference
 from ..config.strength import name_key_entry
-from ..config.suggest import did_you_mean
+from ..config.suggest import tell_unknown_member
 from ..errors import ConfigError
 from ..values import Claims, Principal
 from .keyformat import SERVICE_PREFIX, digest_of, require_roles, require_scopes, require_word
@@ -21,8 +21,6 @@ MEMBERS = ("name", "key", "roles", "scopes", "tenant")
 
 # What a header carries without being changed on the way: visible ASCII.
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
-# What a member may look like to be quoted: a key that stands in its place by mistake must not be.
-_QUOTABLE = re.compile(r"[A-Za-z0-9_.-]{1,20}")
 
 
 class StaticKeys:
@@ -95,14 +93,7 @@ def _find_faults(entry: _Entry) -> Iterator[str]:
 
 
 def _find_unknown_members(members: Mapping[Any, Any]) -> Iterator[str]:
-    for member in members:
-        if member in MEMBERS:
-            continue
-        if not isinstance(member, str) or not _QUOTABLE.fullmatch(member):
-            yield f"has a member that is none of {', '.join(MEMBERS)}."
-            continue
-        hint = did_you_mean(member, MEMBERS) or f" They are {', '.join(MEMBERS)}."
-        yield f"{member} is not a member.{hint}"
+    yield from (tell_unknown_member(member, MEMBERS) for member in members if member not in MEMBERS)
 
 
 def _find_faulty_grants(members: Mapping[str, Any]) -> Iterator[str]:

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+# What a member's name may look like to be quoted: a key in its place must not be.
+_QUOTABLE = re.compile(r"[A-Za-z0-9_.-]{1,20}")
+
+
+def tell_unknown_member(name: object, known: Iterable[str]) -> str:
+    """Return the sentence about a member that nobody knows, without quoting what may be a secret in the wrong place."""
+    names = ", ".join(known)
+    if not isinstance(name, str) or not _QUOTABLE.fullmatch(name):
+        return f"has a member that is none of {names}."
+    return f"{name} is not a member.{did_you_mean(name, known) or f' They are {names}.'}"
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -55,9 +55,14 @@ from tests.auth.profile_world import SECRET, A, B, Factory, algorithms_of, build
         ),
         (
             {"issuers": [entry(jwks_uri="x")]},
-            "GUARD_JWT_ISSUERS[0].jwks_uri is not a member of an issuer. Did you mean jwks_url?",
+            "GUARD_JWT_ISSUERS[0]: jwks_uri is not a member. Did you mean jwks_url?",
         ),
-        ({"issuers": [entry(zzz="x")]}, "GUARD_JWT_ISSUERS[0].zzz is not a member of an issuer."),
+        (
+            {"issuers": [entry(**{"4f!" * 12: "x"})]},
+            "GUARD_JWT_ISSUERS[0]: has a member that is none of issuer, audience, jwks_url, public_key, secret_key, "
+            "algorithms, types, subject_claim, roles_claim, scopes_claim, tenant_claim, required_claims, leeway, "
+            "max_lifetime, require_expiry.",
+        ),
         (
             {"issuers": [entry(jwks_url="ftp://a.example/keys")]},
             "GUARD_JWT_ISSUERS[0].jwks_url must be a URL beginning with https:// or http://.",
@@ -152,7 +157,7 @@ def test_all_faults_come_at_once_and_no_source_is_made_for_a_bad_address() -> No
     assert [fault.split()[0] for fault in faults] == [
         "GUARD_JWT_PRIVATE_KEY",
         "GUARD_JWT_ISSUERS[0].jwks_url",
-        "GUARD_JWT_ISSUERS[1].colour",
+        "GUARD_JWT_ISSUERS[1]:",
         "GUARD_JWT_ISSUERS[1].secret_key",
         "GUARD_JWT_ISSUERS[2].leeway",
         "GUARD_JWT_ISSUERS[2].issuer",
