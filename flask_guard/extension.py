@@ -76,6 +76,14 @@ class Guard:
         Sets `app.extensions["guard"]`, hooks into requests, mounts the probes, adds `flask guard`.
         Raises ConfigError with every fault of the settings; then nothing has been hooked in.
         """
+        try:
+            self._guard(app, db, engine, options)
+        except ConfigError as exc:
+            if click.get_current_context(silent=True) is not None:
+                raise RefusedStart(*exc.faults) from exc
+            raise
+
+    def _guard(self, app: Flask, db: Any, engine: Any, options: Mapping[str, Any]) -> None:
         if "guard" in app.extensions:
             raise ConfigError("This application has a Guard already; init_app is called once.")
         if app._got_first_request:
@@ -251,6 +259,15 @@ def _require_database(db: Any, engine: Any) -> None:
         raise ConfigError(f"engine= takes a SQLAlchemy engine, not {type(engine).__name__}; a URL is database_url=.")
     if db is not None and not hasattr(type(db), "engine"):
         raise ConfigError(f"db= takes an extension with an engine, such as Flask-SQLAlchemy, not {type(db).__name__}.")
+
+
+class RefusedStart(ConfigError, click.ClickException):
+    """A ConfigError under a command such as `flask guard check`: told as sentences, exit 2, no traceback."""
+
+    exit_code = 2
+
+    def format_message(self) -> str:
+        return str(self)
 
 
 class GuardCommands(AppGroup):

@@ -40,9 +40,7 @@ class StaticKeys:
         return self._principals.get(digest_of(credential))
 
 
-def build_static_keys(
-    entries: Sequence[Mapping[str, Any]], *, environ: Mapping[str, str], is_production: bool
-) -> StaticKeys:
+def build_static_keys(entries: Sequence[Mapping[str, Any]], *, environ: Mapping[str, str]) -> StaticKeys:
     """Return the keys of a list of `{"name", "key", "roles", "scopes", "tenant"}`; name and key are required.
 
     key: the text, or a reference to it (`env:NAME`, `file:/path`), looked up in `environ`.

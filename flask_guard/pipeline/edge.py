@@ -87,7 +87,7 @@ class Edge:
     def bound_body(self, context: RequestContext) -> None:
         """Put a bounded input in the place of the body, if there is one and it is not bounded yet."""
         environ = context.environ
-        if context.body is not None or self.runtime.is_report_only or not _has_body(environ):
+        if context.body is not None or not _has_body(environ) or self.runtime.is_report_only:
             return
 
         def refuse(limit_bytes: int) -> Refused:

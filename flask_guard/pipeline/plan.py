@@ -76,6 +76,13 @@ class PlanTable:
     findings: tuple[Finding, ...] = field(default=())
     is_enforced: bool = True
 
+    def find(self, endpoint: str, method: str) -> Plan | None:
+        """Return the plan of a route; None for one that was not there when the plans were compiled."""
+        try:
+            return self.plans[endpoint][method]
+        except KeyError:
+            return None
+
     @property
     def has_after_steps(self) -> bool:
         every = [self.unrouted, *(plan for methods in self.plans.values() for plan in methods.values())]

@@ -15,7 +15,7 @@ from ..errors import NotFound, Refusal
 from .context import ENVIRON_KEY, RequestContext
 from .edge import Edge
 from .failures import answer_refusal
-from .plan import PlanTable
+from .plan import Plan, PlanTable
 from .runtime import Runtime, report_only
 
 logger = logging.getLogger("flask_guard")
@@ -57,11 +57,13 @@ class Runner:
         context.environ, context.method = environ, environ["REQUEST_METHOD"].upper()
         if context.body is None:
             self._edge.bound_body(context)
+        plans = self._runtime.plans or self._runtime.compile()
         url_rule = flask_request.url_rule
-        endpoint = None if url_rule is None else url_rule.endpoint
-        plan = self._runtime.find_plan(endpoint, context.method)
         try:
-            context.route = None if url_rule is None else url_rule.rule
+            plan: Plan | None = plans.unrouted
+            if url_rule is not None:
+                plan = plans.find(url_rule.endpoint, context.method)
+                context.route = url_rule.rule
             if plan is None:
                 return self._refuse_unplanned(context)
             context.plan = plan

@@ -24,7 +24,7 @@ from .context import RequestContext
 from .definitions import Definitions
 from .discover import find_endpoints
 from .failures import log_failure, log_would_refuse
-from .plan import Plan, PlanTable, compile_plans
+from .plan import PlanTable, compile_plans
 from .steps import StepBinder
 
 if TYPE_CHECKING:
@@ -123,13 +123,6 @@ class Runtime:
             ensure_sync=self.app.ensure_sync,
             report=report_only if self.is_report_only else None,
         )
-
-    def find_plan(self, endpoint: str | None, method: str) -> Plan | None:
-        """Return the plan of a route; None for a method that was not there when the plans were compiled."""
-        plans = self.compile()
-        if endpoint is None:
-            return plans.unrouted
-        return plans.plans.get(endpoint, {}).get(method)
 
     def after_fork(self) -> None:
         """Take a lock of our own: a thread that held it is not in the child."""

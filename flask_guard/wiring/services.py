@@ -138,7 +138,7 @@ def _build_profiles(settings: Settings, key_sources: list[JwksKeys]) -> tuple[li
 
 
 def _build_static_keys(settings: Settings) -> StaticKeys:
-    return build_static_keys(settings.keys.static or [], environ=os.environ, is_production=settings.is_production)
+    return build_static_keys(settings.keys.static or [], environ=os.environ)
 
 
 def _make_database(site: Site) -> Database:

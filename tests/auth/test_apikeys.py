@@ -258,7 +258,7 @@ def test_revoking_again_is_no_fault_and_keeps_the_time(world: World) -> None:
 
 def test_a_chain_takes_any_kind_and_refuses_the_rest(world: World) -> None:
     static_key = make_service_key(make_key_id())[4:]
-    static = build_static_keys([{"name": "cron", "key": static_key}], environ={}, is_production=True)
+    static = build_static_keys([{"name": "cron", "key": static_key}], environ={})
     chain = KeyChain([world.service, static, world.client])
     service = world.keys.create("ci")
     client = world.keys.create("mobile", kind="client")

@@ -18,8 +18,8 @@ from flask_guard.values import Principal
 KEY = secrets.token_urlsafe(32)
 
 
-def build(*entries: Any, environ: dict[str, str] | None = None, is_production: bool = True) -> StaticKeys:
-    return build_static_keys(entries, environ=environ or {}, is_production=is_production)
+def build(*entries: Any, environ: dict[str, str] | None = None) -> StaticKeys:
+    return build_static_keys(entries, environ=environ or {})
 
 
 def test_a_key_stands_for_its_entry() -> None:
