@@ -70,6 +70,10 @@ class ApiKeyStore(Protocol):
         """Return the key with this SHA-256 digest (hex), whatever its state."""
         ...
 
+    def find_by_id(self, key_id: str) -> ApiKeyRecord | None:
+        """Return the key of this id, whatever its state."""
+        ...
+
     def list_keys(
         self, *, tenant: str | None = None, kind: Literal["service", "client"] | None = None
     ) -> list[ApiKeyRecord]:
@@ -78,6 +82,14 @@ class ApiKeyStore(Protocol):
 
     def revoke(self, key_id: str, at: datetime) -> bool:
         """End a key for good and keep its record. True when there is such a key, revoked before or now."""
+        ...
+
+    def replace(self, ended: ApiKeyRecord, *, by: ApiKeyRecord) -> bool:
+        """Keep a new key and the end of the one before it, both or neither.
+
+        ended: the record as it is to be from now on. False when that key is revoked or gone by now.
+        Raises Conflict when another live key has the name of the new one.
+        """
         ...
 
     def delete(self, key_id: str) -> bool:

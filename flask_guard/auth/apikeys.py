@@ -7,12 +7,14 @@ Rule: a key exists in the answer of `create` and nowhere else; the store has its
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, get_args
 
 from ..config.kinds import positive_duration_s
-from ..errors import InvalidApiKey
+from ..errors import Conflict, InvalidApiKey, NotFound
 from ..protocols import ApiKeyStore, Authenticator, Clock
 from ..values import ApiKeyRecord, Claims, Principal
 from .clientkeys import ClientKeyAuthenticator
@@ -43,6 +45,8 @@ __all__ = [
     "build_static_keys",
     "client_tenant",
 ]
+
+logger = logging.getLogger("flask_guard.auth")
 
 KeyKind = Literal["service", "client"]
 
@@ -84,14 +88,13 @@ class ApiKeys:
         if kind not in get_args(KeyKind):
             raise ValueError("kind must be service or client")
         now = self._now()
-        key_id = make_key_id()
-        key = make_service_key(key_id) if kind == "service" else make_client_key()
+        key_id, key = _make_key(kind)
         own_tenant = client_tenant(key) if kind == "client" else None
         record = ApiKeyRecord(
             id=key_id,
             name=require_word(name, what="name"),
             kind=kind,
-            prefix=key[: _SERVICE_PREFIX_LENGTH if kind == "service" else _CLIENT_PREFIX_LENGTH],
+            prefix=_show_prefix(key, kind),
             digest=digest_of(key),
             roles=require_roles(roles),
             scopes=require_scopes(scopes),
@@ -102,6 +105,45 @@ class ApiKeys:
         )
         self._store.add(record)
         return record, key
+
+    def rotate(
+        self,
+        key_id: str,
+        *,
+        grace: str | float | timedelta | None = None,
+        expires_in: str | float | timedelta | None = None,
+    ) -> tuple[ApiKeyRecord, str]:
+        """Return a new key in the place of a live one: its record, and the key, which is shown this once.
+
+        The new one has the name, kind, roles, scopes and tenant of the old one, so a client key keeps its
+        namespace. grace: how long the old one is good for still, under a name that says so; None ends it now.
+        expires_in: as for `create`; None gives the new one as long a life as the old one was given.
+        Both are kept or neither is. Raises NotFound for an unknown id, Conflict for a key that is not live,
+        ValueError and StoreUnavailable as `create`.
+        """
+        old = self._store.find_by_id(key_id) if is_key_id(key_id) else None
+        if old is None:
+            raise NotFound("There is no such key.")
+        now = self._now()
+        if find_end(old, now.timestamp()) is not None:
+            raise Conflict("The key is not live.", detail=f"the key {old.id} {find_end(old, now.timestamp())}")
+        new_id, key = _make_key(old.kind)
+        life = None if old.expires_at is None else old.expires_at - old.created_at
+        lasting = life if expires_in is None else expires_in
+        new = replace(
+            old,
+            id=new_id,
+            prefix=_show_prefix(key, old.kind),
+            digest=digest_of(key),
+            created_at=now,
+            expires_at=None if lasting is None else _end_after(now, lasting),
+            last_used_at=None,
+        )
+        if not self._store.replace(_retire(old, now, grace), by=new):
+            raise Conflict("The key is not live.", detail=f"the key {old.id} was ended meanwhile")
+        self._end(old.id, True)
+        logger.info("the key %s was replaced by %s", old.id, new.id)
+        return new, key
 
     def list_keys(self, *, tenant: str | None = None, kind: KeyKind | None = None) -> list[ApiKeyRecord]:
         """Return the records of keys, newest first, ended ones included. Raises StoreUnavailable."""
@@ -180,6 +222,26 @@ class KeyChain:
         raise InvalidApiKey(detail=f"a key of no known kind, of {len(credential)} characters")
 
 
+def _make_key(kind: KeyKind) -> tuple[str, str]:
+    """Return a new id and a new key."""
+    key_id = make_key_id()
+    return key_id, make_service_key(key_id) if kind == "service" else make_client_key()
+
+
+def _show_prefix(key: str, kind: KeyKind) -> str:
+    return key[: _SERVICE_PREFIX_LENGTH if kind == "service" else _CLIENT_PREFIX_LENGTH]
+
+
+def _retire(old: ApiKeyRecord, now: datetime, grace: str | float | timedelta | None) -> ApiKeyRecord:
+    """Return a record as it is after its key was replaced. Its name is free for the new key either way."""
+    if grace is None:
+        return replace(old, revoked_at=now)
+    end = _end_after(now, grace, what="grace")
+    if old.expires_at is not None:
+        end = min(end, old.expires_at)
+    return replace(old, name=f"{old.name} (until {end:%Y-%m-%d %H:%M:%S} UTC)", expires_at=end)
+
+
 def _make_principal(record: ApiKeyRecord) -> Principal:
     return Principal(
         id=record.id,
@@ -192,10 +254,10 @@ def _make_principal(record: ApiKeyRecord) -> Principal:
     )
 
 
-def _end_after(now: datetime, expires_in: str | float | timedelta) -> datetime:
+def _end_after(now: datetime, lasting: str | float | timedelta, *, what: str = "expires_in") -> datetime:
     try:
-        if isinstance(expires_in, timedelta):
-            expires_in = expires_in.total_seconds()
-        return now + timedelta(seconds=positive_duration_s(expires_in))
+        if isinstance(lasting, timedelta):
+            lasting = lasting.total_seconds()
+        return now + timedelta(seconds=positive_duration_s(lasting))
     except (ValueError, OverflowError) as exc:
-        raise ValueError("expires_in must be a duration above zero, such as 90d") from exc
+        raise ValueError(f"{what} must be a duration above zero, such as 90d") from exc

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, Row, Update, bindparam, delete, func, insert, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import Conflict, StoreUnavailable
@@ -33,15 +33,16 @@ class SqlApiKeyStore:
         self._is_ready = False
 
     def add(self, record: ApiKeyRecord) -> None:
-        if not self._insert(record):
-            raise Conflict(
-                "A live key of this name exists.",
-                detail=f"tenant {record.tenant!r} has a live key named {record.name!r} already",
-            )
+        self._insert(record)
 
     def find_by_digest(self, digest: str) -> ApiKeyRecord | None:
         with self._transaction() as connection:
             row = connection.execute(_BY_DIGEST, {"digest": digest}).one_or_none()
+        return None if row is None else _read_record(row)
+
+    def find_by_id(self, key_id: str) -> ApiKeyRecord | None:
+        with self._transaction() as connection:
+            row = connection.execute(select(api_keys).where(api_keys.c.id == key_id)).one_or_none()
         return None if row is None else _read_record(row)
 
     def list_keys(
@@ -62,6 +63,14 @@ class SqlApiKeyStore:
             done = connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=first))
         return done.rowcount == 1
 
+    def replace(self, ended: ApiKeyRecord, *, by: ApiKeyRecord) -> bool:
+        end = (
+            update(api_keys)
+            .where(api_keys.c.id == ended.id, api_keys.c.revoked_at.is_(None))
+            .values(name=ended.name, revoked_at=ended.revoked_at, expires_at=ended.expires_at)
+        )
+        return self._insert(by, after=end)
+
     def delete(self, key_id: str) -> bool:
         with self._transaction() as connection:
             done = connection.execute(delete(api_keys).where(api_keys.c.id == key_id))
@@ -73,13 +82,19 @@ class SqlApiKeyStore:
         with self._transaction() as connection:
             connection.execute(update(api_keys).where(api_keys.c.id == key_id, is_due).values(last_used_at=at))
 
-    def _insert(self, record: ApiKeyRecord) -> bool:
-        """Say whether the row went in. The driver's error quotes the row, so it is not passed on."""
+    def _insert(self, record: ApiKeyRecord, *, after: Update | None = None) -> bool:
+        """Keep a new row, after a change of another if there is one; False when that one is not there to be changed.
+
+        The driver's error quotes the row, so it is not passed on.
+        """
         try:
             with self._transaction() as connection:
+                if after is not None and connection.execute(after).rowcount != 1:
+                    return False
                 connection.execute(insert(api_keys).values(_write_record(record)))
         except IntegrityError:
-            return False
+            taken = f"tenant {record.tenant!r} has a live key named {record.name!r} already"
+            raise Conflict("A live key of this name exists.", detail=taken) from None
         return True
 
     @contextmanager

@@ -1,7 +1,7 @@
 """The ids that tie one request's log lines together: its own id and the trace it belongs to.
 
-Pure but for randomness. Rule: nothing of a client's id is kept unless it matches as a whole, so that an id can stand in a log
-line, a header and a query without another look.
+Pure but for randomness. Rule: nothing of a client's id is kept unless it matches as a whole, so that an id can
+stand in a log line, a header and a query without another look.
 """
 
 from __future__ import annotations

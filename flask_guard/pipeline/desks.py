@@ -84,6 +84,20 @@ class ApiKeyDesk:
             description=description,
         )
 
+    def rotate(
+        self,
+        key_id: str,
+        *,
+        grace: str | float | timedelta | None = None,
+        expires_in: str | float | timedelta | None = None,
+    ) -> tuple[ApiKeyRecord, str]:
+        """Return a new key in the place of a live one, which ends now or after the grace.
+
+        Raises NotFound for an unknown id, Conflict for a key that is not live; nothing has changed then.
+        """
+        _mark_credential_answer()
+        return self._keys.rotate(key_id, grace=grace, expires_in=expires_in)
+
     def list_keys(
         self, *, tenant: str | None = None, kind: Literal["service", "client"] | None = None
     ) -> list[ApiKeyRecord]:

@@ -33,6 +33,24 @@ class MemoryApiKeyStore:
         with self._answering():
             return next((kept for kept in self.records.values() if kept.digest == digest), None)
 
+    def find_by_id(self, key_id: str) -> ApiKeyRecord | None:
+        with self._answering():
+            return self.records.get(key_id)
+
+    def replace(self, ended: ApiKeyRecord, *, by: ApiKeyRecord) -> bool:
+        with self._answering():
+            kept = self.records.get(ended.id)
+            if kept is None or kept.revoked_at is not None:
+                return False
+            others = [other for other in self.records.values() if other.id != ended.id and other.revoked_at is None]
+            names = {(other.tenant, other.name) for other in others}
+            if ended.revoked_at is None:
+                names.add((ended.tenant, ended.name))
+            if (by.tenant, by.name) in names:
+                raise Conflict(detail="taken")
+            self.records |= {ended.id: ended, by.id: by}
+            return True
+
     def list_keys(
         self, *, tenant: str | None = None, kind: Literal["service", "client"] | None = None
     ) -> list[ApiKeyRecord]:

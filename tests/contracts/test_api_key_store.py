@@ -210,3 +210,51 @@ def test_a_use_is_noted_unless_a_recent_one_is(store: ApiKeyStore, noted: dateti
     found = store.find_by_digest(record.digest)
     assert found == replace(record, last_used_at=expected)
     assert store.find_by_digest(other.digest) == other
+
+
+def test_a_key_is_found_by_its_id_whatever_its_state(store: ApiKeyStore) -> None:
+    store.add(record := make_record(revoked_at=NOW))
+
+    assert store.find_by_id(record.id) == record
+    assert store.find_by_id("unknown") is None
+
+
+def test_a_replacement_keeps_the_new_key_and_the_end_of_the_old_one(store: ApiKeyStore) -> None:
+    store.add(old := make_record())
+    ended, new = replace(old, revoked_at=NOW), make_record()
+
+    assert store.replace(ended, by=new)
+
+    assert store.find_by_id(old.id) == ended
+    assert store.find_by_id(new.id) == new
+
+
+@pytest.mark.parametrize("gone", ["revoked", "deleted"])
+def test_a_key_that_has_ended_cannot_be_replaced(store: ApiKeyStore, gone: str) -> None:
+    store.add(old := make_record())
+    store.revoke(old.id, NOW) if gone == "revoked" else store.delete(old.id)
+    new = make_record()
+
+    assert not store.replace(replace(old, revoked_at=NOW), by=new)
+
+    assert store.find_by_id(new.id) is None
+
+
+def test_a_replacement_that_clashes_changes_nothing(store: ApiKeyStore) -> None:
+    store.add(old := make_record())
+    store.add(make_record(name="taken"))
+
+    with pytest.raises(Conflict):
+        store.replace(replace(old, revoked_at=NOW), by=make_record(name="taken"))
+
+    assert store.find_by_id(old.id) == old
+
+
+def test_of_threads_that_replace_one_key_at_once_one_wins(store: ApiKeyStore) -> None:
+    store.add(old := make_record())
+    ended = replace(old, revoked_at=NOW)
+
+    won = run_threads([partial(store.replace, ended, by=make_record()) for _ in range(8)])
+
+    assert won.count(True) == 1
+    assert sum(record.revoked_at is None for record in store.list_keys()) == 1
