@@ -85,17 +85,18 @@ class SqlApiKeyStore:
     def _insert(self, record: ApiKeyRecord, *, after: Update | None = None) -> bool:
         """Keep a new row, after a change of another if there is one; False when that one is not there to be changed.
 
-        The driver's error quotes the row, so it is not passed on.
+        Raises Conflict when the name is taken, outside of the handler: the driver's error quotes the row, and a
+        chained one would be logged.
         """
         try:
             with self._transaction() as connection:
                 if after is not None and connection.execute(after).rowcount != 1:
                     return False
                 connection.execute(insert(api_keys).values(_write_record(record)))
+            return True
         except IntegrityError:
             taken = f"tenant {record.tenant!r} has a live key named {record.name!r} already"
-            raise Conflict("A live key of this name exists.", detail=taken) from None
-        return True
+        raise Conflict("A live key of this name exists.", detail=taken)
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
