@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from flask_guard import extension
+from flask_guard.pipeline.runtime import Runtime
+
 pytest_plugins = ["tests.services.postgres"]
 
 # No deadline: on a busy machine it fails tests that are right.
@@ -57,3 +60,20 @@ def loopback_only() -> Iterator[None]:
         for name in ("connect", "connect_ex"):
             patch.setattr(socket.socket, name, refuse_outside(getattr(socket.socket, name)))
         yield
+
+
+@pytest.fixture(autouse=True)
+def closed_databases() -> Iterator[None]:
+    """Close the databases of every application that a test guarded: Python 3.13 warns of those that are left open."""
+    guarded: list[Runtime] = []
+    original = extension.install
+
+    def remember(site: Any) -> Runtime:
+        guarded.append(runtime := original(site))
+        return runtime
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(extension, "install", remember)
+        yield
+    for runtime in guarded:
+        runtime.database.close()

@@ -33,6 +33,11 @@ class OnFirstUse:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._get(), name)
 
+    def close(self) -> None:
+        """Close what was built; what was not is not built for that."""
+        if self._built is not None:
+            self._built.close()
+
     def after_fork(self) -> None:
         self._lock = threading.Lock()
         renew = getattr(self._built, "after_fork", None)
