@@ -16,7 +16,7 @@ from typing import Literal, get_args
 from ..config.kinds import positive_duration_s
 from ..errors import Conflict, InvalidApiKey, NotFound
 from ..protocols import ApiKeyStore, Authenticator, Clock
-from ..values import ApiKeyRecord, Claims, Principal
+from ..values import ApiKeyRecord, Principal
 from .clientkeys import ClientKeyAuthenticator
 from .keyformat import (
     SERVICE_PREFIX,
@@ -176,9 +176,7 @@ class ApiKeyAuthenticator:
     """Turns a service key into a principal. max_stale_s: as in `KeyRecords`."""
 
     def __init__(self, store: ApiKeyStore, *, clock: Clock, max_stale_s: float) -> None:
-        self._records = KeyRecords(
-            store, kind="service", make_principal=_make_principal, clock=clock, max_stale_s=max_stale_s
-        )
+        self._records = KeyRecords(store, kind="service", method="service_key", clock=clock, max_stale_s=max_stale_s)
 
     def authenticate(self, credential: str) -> Principal | None:
         """Return the principal of a service key, None for a text that does not begin as one.
@@ -240,18 +238,6 @@ def _retire(old: ApiKeyRecord, now: datetime, grace: str | float | timedelta | N
     if old.expires_at is not None:
         end = min(end, old.expires_at)
     return replace(old, name=f"{old.name} (until {end:%Y-%m-%d %H:%M:%S} UTC)", expires_at=end)
-
-
-def _make_principal(record: ApiKeyRecord) -> Principal:
-    return Principal(
-        id=record.id,
-        kind="service",
-        method="service_key",
-        roles=record.roles,
-        scopes=record.scopes,
-        tenant=record.tenant,
-        claims=Claims({"name": record.name, "key_id": record.id}),
-    )
 
 
 def _end_after(now: datetime, lasting: str | float | timedelta, *, what: str = "expires_in") -> datetime:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..errors import InvalidApiKey, InvalidClientKey
 from ..protocols import ApiKeyStore, Clock
-from ..values import ApiKeyRecord, Claims, Principal
+from ..values import Principal
 from .keyformat import client_tenant, is_client_key, is_uuid_like
 from .keyrecords import KeyRecords
 
@@ -25,9 +25,7 @@ class ClientKeyAuthenticator:
         self._registered_only = registered_only
         self._records: KeyRecords | None = None
         if store is not None:
-            self._records = KeyRecords(
-                store, kind="client", make_principal=_registered, clock=clock, max_stale_s=max_stale_s
-            )
+            self._records = KeyRecords(store, kind="client", method="client_key", clock=clock, max_stale_s=max_stale_s)
 
     def authenticate(self, credential: str) -> Principal | None:
         """Return the principal of a client key, None for a text that is no UUID in any spelling.
@@ -52,18 +50,6 @@ class ClientKeyAuthenticator:
     def after_fork(self) -> None:
         if self._records is not None:
             self._records.after_fork()
-
-
-def _registered(record: ApiKeyRecord) -> Principal:
-    return Principal(
-        id=record.id,
-        kind="client",
-        method="client_key",
-        roles=record.roles,
-        scopes=record.scopes,
-        tenant=record.tenant,
-        claims=Claims({"name": record.name, "key_id": record.id}),
-    )
 
 
 def _unregistered(key: str) -> Principal:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hmac
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -18,7 +17,7 @@ from typing import Any, Literal
 
 from ..errors import CredentialStoreUnavailable, InvalidApiKey, StoreUnavailable
 from ..protocols import ApiKeyStore, Clock
-from ..values import ApiKeyRecord, Principal
+from ..values import ApiKeyRecord, Claims, Principal, PrincipalMethod
 from .keyformat import digest_of
 
 logger = logging.getLogger("flask_guard.auth")
@@ -40,7 +39,7 @@ class _Found:
 class KeyRecords:
     """Finds the principals of live keys in a store and remembers them.
 
-    kind: of the records that count; make_principal: what a live record stands for.
+    kind: of the records that count, and of their principals; method: how those are proved.
     max_stale_s: how long a revocation elsewhere may go unnoticed here; 0 asks the store each time.
     """
 
@@ -49,13 +48,13 @@ class KeyRecords:
         store: ApiKeyStore,
         *,
         kind: Literal["service", "client"],
-        make_principal: Callable[[ApiKeyRecord], Principal],
+        method: PrincipalMethod,
         clock: Clock,
         max_stale_s: float,
     ) -> None:
         self._store = store
         self._kind = kind
-        self._make_principal = make_principal
+        self._method = method
         self._clock = clock
         self._max_stale_s = max_stale_s
         self._lock = threading.Lock()
@@ -106,10 +105,21 @@ class KeyRecords:
             return None
         if record.kind != self._kind:
             raise InvalidApiKey(detail=f"the key {record.id} is recorded as a {record.kind} key")
-        found = _Found(record, self._make_principal(record), now)
+        found = _Found(record, self._principal_of(record), now)
         if self._max_stale_s > 0 and find_end(record, now) is None:
             self._remember(digest, found, forgotten=forgotten)
         return found
+
+    def _principal_of(self, record: ApiKeyRecord) -> Principal:
+        return Principal(
+            id=record.id,
+            kind=record.kind,
+            method=self._method,
+            roles=record.roles,
+            scopes=record.scopes,
+            tenant=record.tenant,
+            claims=Claims({"name": record.name, "key_id": record.id}),
+        )
 
     def _remember(self, digest: str, found: _Found, *, forgotten: int) -> None:
         with self._lock:

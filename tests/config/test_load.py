@@ -186,10 +186,12 @@ def test_no_setting_has_the_form_of_a_service_link() -> None:
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_ignored_names_are_passed_over_in_every_source(source: str) -> None:
-    load(
+    settings = load(
         **PLACES[source]({"GUARD_IGNORE_VARIABLES": "GUARD_DOG, GUARD_RAIL,guard_rail"}),
         **({"app_config": {"GUARD_DOG": "x"}} if source == "environment" else {"environ": {"GUARD_DOG": "x"}}),
     )
+
+    assert settings.service.ignore_variables == ("GUARD_DOG", "GUARD_RAIL", "guard_rail")
 
 
 def test_ignoring_one_name_does_not_ignore_another() -> None:

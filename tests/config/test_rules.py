@@ -78,9 +78,9 @@ def test_contradiction_is_refused_in_every_environment(given: dict[str, Any], sa
 
 
 def test_key_pair_and_own_limits_are_no_contradiction() -> None:
-    load(jwt_private_key=strong(), jwt_public_key=PEM)
-    load(jwt_access_ttl="10m", jwt_max_lifetime="10m")
-    load(cors_origins="https://a.test", cors_credentials=True)
+    assert load(jwt_private_key=strong(), jwt_public_key=PEM).jwt.private_key is not None
+    assert load(jwt_access_ttl="10m", jwt_max_lifetime="10m").jwt.access_ttl_s == 600
+    assert load(cors_origins="https://a.test", cors_credentials=True).browser.cors_credentials
 
 
 @pytest.mark.parametrize(

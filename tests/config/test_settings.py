@@ -269,7 +269,9 @@ def test_description_has_every_setting_and_each_domain() -> None:
 
 
 def test_description_can_be_written_as_json() -> None:
-    json.dumps(list(describe_settings(settings_full_of(secrets.token_hex(12)))))
+    rows = list(describe_settings(settings_full_of(secrets.token_hex(12))))
+
+    assert [row["name"] for row in json.loads(json.dumps(rows))] == [row["name"] for row in rows]
 
 
 def test_environments_are_told_apart() -> None:

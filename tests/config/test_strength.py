@@ -130,7 +130,10 @@ def test_jwt_secret_of_less_than_64_characters_is_advised_against() -> None:
 
 @pytest.mark.parametrize("unread", ["env:NOT_THERE", "", 5, None], ids=repr)
 def test_secret_of_an_entry_that_cannot_be_read_is_left_to_who_reads_the_entry(unread: Any) -> None:
-    load(jwt_issuers=[{"issuer": "a", "secret_key": unread}], api_keys=[{"name": "ci", "key": unread}])
+    settings = load(jwt_issuers=[{"issuer": "a", "secret_key": unread}], api_keys=[{"name": "ci", "key": unread}])
+
+    assert settings.jwt.issuers is not None
+    assert settings.keys.static is not None
 
 
 def test_key_that_stands_where_its_name_should_is_not_quoted() -> None:
