@@ -1,16 +1,17 @@
-"""The applications that are compared: one JSON route each, guarded by one library or by none.
+"""The applications that are compared: one JSON route each, guarded by none, one or several libraries.
 
 Every one answers the same request with the same body. Rule: an application is checked before it is timed:
-it answers 200 as it should, and those that ask for a token refuse a request without one.
+it answers 200 as it should, and whatever is said to be on is seen to refuse, to count or to be sent.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jwt
@@ -19,8 +20,9 @@ from flask import Flask, request
 from flask_guard import Guard, Secret
 from flask_guard.crypto.signing import load_hmac_key
 
-from .wsgi import Environ, fetch, make_environ
+from .wsgi import Environ, fetch, make_environ, serve
 
+NAME = "bench"
 ISSUER = "https://issuer.example"
 AUDIENCE = "documents"
 ROLE = "editor"
@@ -28,6 +30,13 @@ SCOPE = "documents:read"
 PATH = "/documents/7"
 DOCUMENT = {"id": 7, "title": "A document", "tags": ["a", "b"], "ok": True}
 POST_BODY = json.dumps({"title": "A document", "tags": ["a", "b"], "text": "x" * 64}).encode()
+
+OWN_ORIGIN = "https://localhost"
+LISTED_ORIGIN = "https://spa.example.com"
+ORIGINS = (LISTED_ORIGIN, "https://admin.example.com")
+# Requests are counted and never refused: a refusal would be timed in the place of an answer.
+HIGH_RATE = "1000000000/minute"
+_HIGH_RATES = {"rate_limit_anonymous": HIGH_RATE, "rate_limit_authenticated": HIGH_RATE}
 
 View = Callable[..., Any]
 Decorator = Callable[[View], View]
@@ -73,7 +82,7 @@ class TokenMint:
 
 def make_app(decorate: Decorator | None = None, **config: Any) -> Flask:
     """Return an application with the routes. It has a SECRET_KEY, because applications with cookies have one."""
-    app = Flask("bench")
+    app = Flask(NAME)
     app.config.update(SECRET_KEY=secrets.token_hex(32), **config)
     add_routes(app, decorate or (lambda view: view))
     return app
@@ -95,8 +104,18 @@ def make_guarded(secret: str, *, is_public: bool = False, **options: Any) -> Fla
     guard = Guard()
     rule = guard.public(reason="bench") if is_public else guard.require_role(ROLE)
     app = make_app(rule)
+    options = _HIGH_RATES | options
     guard.init_app(app, jwt_secret_key=secret, jwt_issuer=ISSUER, jwt_audience=AUDIENCE, **options)
     return app
+
+
+def make_guarded_edge(secret: str, **options: Any) -> Flask:
+    """Return an application under Guard with everything on that browsers and the network call for.
+
+    CSRF protection judges every unsafe request, also one that carries a token.
+    """
+    everything = {"hsts": "true", "cors_origins": ORIGINS, "cors_credentials": True, "csrf_scope": "all"}
+    return make_guarded(secret, **(everything | options))
 
 
 def make_jwt_extended(secret: str) -> Flask:
@@ -129,12 +148,76 @@ def make_authlib(secret: str) -> Flask:
     return make_app(protector(SCOPE, roles=ROLE))
 
 
-def make_talisman() -> Flask:
+def add_talisman(app: Flask) -> None:
     from flask_talisman import Talisman  # type: ignore[import-untyped]
 
-    app = make_app()
     Talisman(app)
+
+
+def add_cors(app: Flask) -> None:
+    from flask_cors import CORS
+
+    CORS(app, resources={r"/documents.*": {"origins": list(ORIGINS)}}, supports_credentials=True)
+
+
+def add_seasurf(app: Flask) -> None:
+    from flask_seasurf import SeaSurf  # type: ignore[import-untyped]
+
+    SeaSurf(app)
+
+
+def add_limiter(
+    app: Flask, *, rate: str = HIGH_RATE, storage_uri: str = "memory://", sends_headers: bool = True
+) -> None:
+    from flask_limiter import Limiter
+    from flask_limiter.util import get_remote_address
+
+    Limiter(
+        get_remote_address,
+        app=app,
+        default_limits=[rate],
+        storage_uri=storage_uri,
+        strategy="fixed-window",
+        headers_enabled=sends_headers,
+        key_prefix=secrets.token_hex(4),
+    )
+
+
+def make_with(*additions: Callable[[Flask], None]) -> Flask:
+    """Return an application whose route is open, with these extensions."""
+    app = make_app()
+    for add in additions:
+        add(app)
     return app
+
+
+def make_assembled(secret: str, *, storage_uri: str = "memory://") -> Flask:
+    """Return what one puts together without Guard: five extensions, each with the defaults of its documentation."""
+    app = make_jwt_extended(secret)
+    add_talisman(app)
+    add_cors(app)
+    add_seasurf(app)
+    add_limiter(app, storage_uri=storage_uri)
+    return app
+
+
+def make_session_cookie(app: Flask) -> str:
+    """Return the cookie of a session that the application itself could have begun."""
+    interface: Any = app.session_interface
+    value = interface.get_signing_serializer(app).dumps({"user": 7})
+    return f"{interface.get_cookie_name(app)}={value}"
+
+
+def visit(app: Flask, environ: Environ, *, origin: str) -> dict[str, str]:
+    """Make a first request, as a browser does, and return the headers that SeaSurf wants on the next one."""
+    return seasurf_headers(serve(app.wsgi_app, environ).headers, origin=origin)
+
+
+def seasurf_headers(answered: Iterable[tuple[str, str]], *, origin: str) -> dict[str, str]:
+    """Return the headers of a request that brings SeaSurf's cookies back, by their names in the environment."""
+    cookies = [value.partition(";")[0] for name, value in answered if name.lower() == "set-cookie"]
+    token = next(cookie.partition("=")[2] for cookie in cookies if cookie.startswith("_csrf_token="))
+    return {"HTTP_COOKIE": "; ".join(cookies), "HTTP_X_CSRFTOKEN": token, "HTTP_REFERER": f"{origin}/app"}
 
 
 # Checks before the clock -------------------------------------------------------------------------------
@@ -154,3 +237,31 @@ def require_refusal(app: Flask, *, secret: str) -> None:
     forged = TokenMint(secret).sign_with(secrets.token_hex(32))
     status = fetch(app.wsgi_app, make_environ(PATH, authorization=f"Bearer {forged}"))[0]
     assert status in (401, 422), status  # Flask-JWT-Extended answers 422 to a token that cannot be verified
+
+
+def require_listed_origin(app: Flask, environ: Environ) -> None:
+    """Stop unless the page of a listed origin may read the answer, and that of another one may not."""
+    allowed = "access-control-allow-origin"
+    assert require_document(app, environ)[allowed] == environ["HTTP_ORIGIN"]
+    assert allowed not in require_document(app, environ | {"HTTP_ORIGIN": "https://evil.example"})
+
+
+def require_counting(app: Flask, environ: Environ) -> None:
+    """Stop unless each request leaves the caller one less."""
+    first, second = (_find_remaining(require_document(app, environ)) for _ in range(2))
+    assert second == first - 1, (first, second)
+
+
+def _find_remaining(headers: dict[str, str]) -> int:
+    if "x-ratelimit-remaining" in headers:
+        return int(headers["x-ratelimit-remaining"])
+    return min(int(each) for each in re.findall(r"r=(\d+)", headers["ratelimit"]))
+
+
+def require_own_pages(app: Flask, environ: Environ) -> None:
+    """Stop unless a POST is answered that a page of our own sent, and refused when that of another origin did."""
+    status, _headers, body = fetch(app.wsgi_app, environ, POST_BODY)
+    assert status == 200, (status, body)
+    foreign = {name: value for name, value in environ.items() if name not in ("HTTP_X_CSRFTOKEN", "HTTP_REFERER")}
+    status, _headers, body = fetch(app.wsgi_app, foreign | {"HTTP_ORIGIN": "https://evil.example"}, POST_BODY)
+    assert status in (400, 403), (status, body)

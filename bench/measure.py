@@ -81,10 +81,16 @@ def scaled(rounds: int, scale: float) -> int:
     return max(LEAST_ROUNDS, round(rounds * scale))
 
 
-def measure(cases: Iterable[Case], *, rounds: int, block_ms: float = BLOCK_MS) -> Timing:
+def measure(
+    cases: Iterable[Case],
+    *,
+    rounds: int,
+    block_ms: float = BLOCK_MS,
+    clock_ns: Callable[[], int] = time.process_time_ns,
+) -> Timing:
     """Time the cases, which have different names, side by side."""
     cases = list(cases)
-    calls = {case.name: _fit_block(case, block_ms) for case in cases}
+    calls = {case.name: _fit_block(case, block_ms, clock_ns) for case in cases}
     for case in cases:
         case.stock(calls[case.name] * rounds)
     samples: dict[str, list[float]] = {case.name: [] for case in cases}
@@ -92,7 +98,7 @@ def measure(cases: Iterable[Case], *, rounds: int, block_ms: float = BLOCK_MS) -
     gc.freeze()  # what was laid in is not walked again and again by the collector
     for number in range(rounds):
         for case in _turns(cases, number):
-            samples[case.name].append(_time_block(case, calls[case.name]))
+            samples[case.name].append(_time_block(case, calls[case.name], clock_ns))
     gc.unfreeze()
     return Timing(samples)
 
@@ -103,25 +109,25 @@ def _turns(cases: Sequence[Case], number: int) -> list[Case]:
     return order[::-1] if number % 2 else order
 
 
-def _fit_block(case: Case, block_ms: float) -> int:
+def _fit_block(case: Case, block_ms: float, clock_ns: Callable[[], int]) -> int:
     """Return how many calls fill a block; warms the case up on the way."""
     case.stock(_WARM_UP_CALLS)
-    _time_block(case, _WARM_UP_CALLS)
+    _time_block(case, _WARM_UP_CALLS, clock_ns)
     calls = 1
     while True:
         case.stock(calls)
-        taken_ms = _time_block(case, calls) * calls / 1e3
+        taken_ms = _time_block(case, calls, clock_ns) * calls / 1e3
         if taken_ms >= block_ms / 2:
             return max(1, round(calls * block_ms / taken_ms))
         calls *= 2
 
 
-def _time_block(case: Case, calls: int) -> float:
+def _time_block(case: Case, calls: int, clock_ns: Callable[[], int]) -> float:
     """Return the microseconds of one call, from a block of them."""
     call = case.call
     with case.scene():
-        began_ns = time.process_time_ns()
+        began_ns = clock_ns()
         for _ in range(calls):
             call()
-        taken_ns = time.process_time_ns() - began_ns
+        taken_ns = clock_ns() - began_ns
     return taken_ns / calls / 1e3

@@ -11,6 +11,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from flask import Flask
@@ -52,19 +53,31 @@ def run(report: Report, *, scale: float) -> None:
     report.timing(TITLE, measure(_post_cases(secret), rounds=rounds), floor=POST_FLOOR, targets=POST_TARGETS)
 
 
-def _asking(name: str, app: Flask, environ: Environ) -> Case:
-    """Return the case of one request, again and again."""
+def asking(name: str, app: Flask, environ: Environ) -> Case:
+    """Return the case of one request for the document, again and again."""
     apps.require_document(app, environ)
     return Case(name, partial(serve, app.wsgi_app, environ))
 
 
+def logged(case: Case) -> Case:
+    """Return the case with a line in the access log for each request.
+
+    The line of a request that went well is written from level info on; production logs warnings.
+    """
+    written = LineCounter()
+    with access_lines(written):
+        case.call()
+    assert written.lines == 1, written.lines
+    return replace(case, scene=lambda: access_lines(LineCounter()))
+
+
 def _plain_cases(with_token: Environ) -> Iterator[Case]:
     plain, app = make_environ(PATH), apps.make_app()
-    yield _asking(FLOOR, app, plain)
-    yield _asking("plain Flask, with the token's header", app, with_token)
+    yield asking(FLOOR, app, plain)
+    yield asking("plain Flask, with the token's header", app, with_token)
     lazy = apps.make_app()
     use_lazy_sessions(lazy)
-    yield _asking("plain Flask, Guard's session interface", lazy, plain)
+    yield asking("plain Flask, Guard's session interface", lazy, plain)
 
 
 def _guard_cases(secret: str) -> Iterator[Case]:
@@ -73,11 +86,12 @@ def _guard_cases(secret: str) -> Iterator[Case]:
         app = apps.make_guarded(secret, session_interface=session_interface)
         environ = mint.request()
         _require_guarded(app, environ, secret=secret)
-        yield _asking(name, app, environ)
+        yield asking(name, app, environ)
     yield _new_token_case(secret)
-    yield _access_line_case(secret)
+    name = "Guard, token seen before, and an access line"
+    yield logged(asking(name, apps.make_guarded(secret), mint.request()))
     public = apps.make_guarded(secret, is_public=True)
-    yield _asking("Guard, public route, no token", public, make_environ(PATH))
+    yield asking("Guard, public route, no token", public, make_environ(PATH))
 
 
 def _require_guarded(app: Flask, environ: Environ, *, secret: str) -> None:
@@ -110,17 +124,7 @@ def _new_token_case(secret: str) -> Case:
     return Case(NEW, call, stock)
 
 
-def _access_line_case(secret: str) -> Case:
-    """The line of a request that went well is written from level info on; production logs warnings."""
-    app, environ = apps.make_guarded(secret), TokenMint(secret).request()
-    written = _Counter()
-    with _access_lines(written):
-        case = _asking("Guard, token seen before, and an access line", app, environ)
-    assert written.lines == 1, written.lines
-    return Case(case.name, case.call, scene=lambda: _access_lines(_Counter()))
-
-
-class _Counter(logging.Handler):
+class LineCounter(logging.Handler):
     """Writes JSON lines to nowhere, and counts them."""
 
     def __init__(self) -> None:
@@ -139,7 +143,7 @@ class _Counter(logging.Handler):
 
 
 @contextmanager
-def _access_lines(handler: logging.Handler) -> Iterator[None]:
+def access_lines(handler: logging.Handler) -> Iterator[None]:
     logger = logging.getLogger("flask_guard.access")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -162,10 +166,10 @@ def _peer_cases(secret: str) -> Iterator[Case]:
     for name, make in closing.items():
         app = make(secret)
         apps.require_refusal(app, secret=secret)
-        yield _asking(name, app, environ)
-    talisman = apps.make_talisman()
+        yield asking(name, app, environ)
+    talisman = apps.make_with(apps.add_talisman)
     assert "content-security-policy" in apps.require_document(talisman, make_environ(PATH))
-    yield _asking("Flask-Talisman, headers only", talisman, make_environ(PATH))
+    yield asking("Flask-Talisman, headers only", talisman, make_environ(PATH))
 
 
 def _post_cases(secret: str) -> Iterator[Case]:

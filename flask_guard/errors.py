@@ -173,7 +173,45 @@ class InsufficientScope(AccessRefused):
         return [("WWW-Authenticate", f'Bearer error="insufficient_scope", scope="{" ".join(self.scopes)}"')]
 
 
-# 400, 404, 409, 413, 415, 422 --------------------------------------------------------------------------
+class HttpsRequired(AccessRefused):
+    code = "https_required"
+    public = "Use https."
+
+
+class NetworkDenied(AccessRefused):
+    """The client's address is outside of the networks that the route is for."""
+
+    code = "network_denied"
+
+
+class CsrfFailed(AccessRefused):
+    """A browser sent this from a page that may not write here. One code, three public texts."""
+
+    code = "csrf_validation_failed"
+    public = "The origin of this request is not allowed."
+
+
+class CsrfTokenMissing(CsrfFailed):
+    code = "csrf_token_missing"
+    public = "The form lacks its CSRF token."
+
+
+class CsrfTokenMismatch(CsrfFailed):
+    code = "csrf_token_mismatch"
+    public = "The CSRF token is not valid. Load the page again."
+
+
+class CorsOriginDenied(AccessRefused):
+    code = "cors_origin_denied"
+    public = "This origin may not read answers."
+
+
+class CorsHeaderDenied(AccessRefused):
+    code = "cors_header_denied"
+    public = "Pages of other origins may not send this header."
+
+
+# 400, 404, 405, 409, 413, 414, 415, 422, 429 -------------------------------------------------------------
 
 
 class BadRequest(Refusal):
@@ -193,6 +231,16 @@ class InvalidClientKey(BadRequest):
     public = "A client key is a UUID of version 4 in canonical lower case."
 
 
+class BadHost(BadRequest):
+    code = "bad_host"
+    public = "This host name is not served here."
+
+
+class InvalidQuery(BadRequest):
+    code = "invalid_query"
+    public = "The query string does not have the required form."
+
+
 class InvalidJson(BadRequest):
     code = "invalid_json"
     public = "The body is not valid JSON."
@@ -210,6 +258,22 @@ class NotFound(Refusal):
     public = "There is nothing here."
 
 
+class CorsMethodDenied(Refusal):
+    """methods: those that pages of the origin may use, for Allow (RFC 9110, section 15.5.6)."""
+
+    code = "cors_method_denied"
+    status = 405
+    title = "Method Not Allowed"
+    public = "Pages of other origins may not use this method."
+
+    def __init__(self, methods: Iterable[str], *, detail: str = "") -> None:
+        self.methods = tuple(methods)
+        super().__init__(detail=detail)
+
+    def headers(self) -> list[tuple[str, str]]:
+        return [("Allow", ", ".join(self.methods))]
+
+
 class Conflict(Refusal):
     code = "conflict"
     status = 409
@@ -224,6 +288,13 @@ class BodyTooLarge(Refusal):
     public = "The body is larger than this route accepts."
 
 
+class UriTooLong(Refusal):
+    code = "uri_too_long"
+    status = 414
+    title = "URI Too Long"
+    public = "The address is longer than this service accepts."
+
+
 class UnsupportedMediaType(Refusal):
     code = "unsupported_media_type"
     status = 415
@@ -236,6 +307,22 @@ class ValidationFailed(Refusal):
     status = 422
     title = "Unprocessable Content"
     public = "The body does not have the required form."
+
+
+class RateLimited(Refusal):
+    """Too many requests. retry_after_s: whole seconds until one can succeed, 1 at least (RFC 6585, section 4)."""
+
+    code = "rate_limited"
+    status = 429
+    title = "Too Many Requests"
+    public = "Too many requests. Try again later."
+
+    def __init__(self, public: str | None = None, *, retry_after_s: int, detail: str = "") -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(public, detail=detail)
+
+    def headers(self) -> list[tuple[str, str]]:
+        return [("Retry-After", str(self.retry_after_s))]
 
 
 # 500, 503 ----------------------------------------------------------------------------------------------
@@ -261,3 +348,15 @@ class CredentialStoreUnavailable(KeysUnavailable):
     """The store of API keys does not answer. Closed."""
 
     code = "credential_store_unavailable"
+
+
+class RateLimitUnavailable(Refusal):
+    """The storage of limits does not answer, and this limit refuses then."""
+
+    code = "rate_limit_unavailable"
+    status = 503
+    title = "Service Unavailable"
+    public = "The service cannot count requests right now."
+
+    def headers(self) -> list[tuple[str, str]]:
+        return [("Retry-After", "1")]

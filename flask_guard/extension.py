@@ -14,29 +14,35 @@ One Guard may serve several applications; it keeps no application, each keeps it
 from __future__ import annotations
 
 import importlib
+import sys
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import click
-from flask import Flask, current_app, has_app_context
+from flask import Flask, current_app, has_app_context, url_for
 from flask.cli import AppGroup
 
 from .authz import policies
-from .authz.policies import Policy
+from .authz.policies import Policy, refuse_positional
 from .config.settings import Settings
 from .errors import ConfigError
-from .pipeline import rules
+from .pipeline import words
+from .pipeline.context import find_request_context
 from .pipeline.definitions import Definitions
 from .pipeline.desks import ApiKeyDesk, TokenDesk
+from .pipeline.nonces import find_nonce
 from .pipeline.rules import Rule
 from .pipeline.runtime import EXTENSION_KEY, Runtime
 from .pipeline.steps import Position
 from .protocols import Clock, ErrorFormatter
 from .wiring.install import install, read_settings
 from .wiring.services import Site, Supplied
+
+if TYPE_CHECKING:
+    from flask_limiter import Limiter
 
 Target = TypeVar("Target")
 Methods = Iterable[str] | None
@@ -98,6 +104,8 @@ class Guard:
         app.extensions["guard"] = self
         app.extensions[EXTENSION_KEY] = runtime
         app.cli.add_command(GuardCommands("guard", help="Look after the security of this application."))
+        if self._definitions.limiter is not None or "flask_limiter" in sys.modules:
+            self._attach_limiter(app)
 
     # Rules ---------------------------------------------------------------------------------------------
 
@@ -115,21 +123,24 @@ class Guard:
     def _compiled_apps(self) -> list[Flask]:
         return [app for app in self._apps if app.extensions[EXTENSION_KEY].plans is not None]
 
-    def public(self, *, reason: str, methods: Methods = None) -> Callable[[Target], Target]:
+    def public(self, *misplaced: object, reason: str = "", methods: Methods = None) -> Callable[[Target], Target]:
         """No credential is needed, and none is looked at. The reason is printed by `flask guard routes`."""
-        return self._rule(rules.public(reason=reason, methods=methods))
+        refuse_positional("public", misplaced)
+        return self._rule(words.public(reason=reason, methods=methods))
 
-    def optional_auth(self, *, methods: Methods = None) -> Callable[[Target], Target]:
+    def optional_auth(self, *misplaced: object, methods: Methods = None) -> Callable[[Target], Target]:
         """An absent credential passes, a bad one is 401, a good one authenticates."""
-        return self._rule(rules.optional_auth(methods=methods))
+        refuse_positional("optional_auth", misplaced)
+        return self._rule(words.optional_auth(methods=methods))
 
-    def authenticated(self, *, methods: Methods = None) -> Callable[[Target], Target]:
+    def authenticated(self, *misplaced: object, methods: Methods = None) -> Callable[[Target], Target]:
         """Any principal; what a route without a rule asks for."""
-        return self._rule(rules.require_authenticated(methods=methods))
+        refuse_positional("authenticated", misplaced)
+        return self._rule(words.require_authenticated(methods=methods))
 
     def require(self, policy: Policy, *, methods: Methods = None) -> Callable[[Target], Target]:
         """The policy must say yes; combine policies with `&`, `|` and `~` (`flask_guard.policies`)."""
-        return self._rule(rules.require(policy, methods=methods))
+        return self._rule(words.require(policy, methods=methods))
 
     def require_role(self, *roles: str, all: bool = False, methods: Methods = None) -> Callable[[Target], Target]:
         """One of the roles, or all of them. Without a credential 401, without the role 403."""
@@ -139,8 +150,9 @@ class Guard:
         """All of the scopes; a held `*` or `notes:*` covers more than one."""
         return self.require(policies.scope(*scopes), methods=methods)
 
-    def require_tenant(self, *, methods: Methods = None) -> Callable[[Target], Target]:
+    def require_tenant(self, *misplaced: object, methods: Methods = None) -> Callable[[Target], Target]:
         """The credential names a tenant."""
+        refuse_positional("require_tenant", misplaced)
         return self.require(policies.tenant(), methods=methods)
 
     def require_fresh(
@@ -151,11 +163,59 @@ class Guard:
 
     def max_body(self, size: str | int, *, methods: Methods = None) -> Callable[[Target], Target]:
         """The largest body of this route: bytes, or text such as "32K"; lower or higher than the default."""
-        return self._rule(rules.max_body(size, methods=methods))
+        return self._rule(words.max_body(size, methods=methods))
 
     def json_body(self, *kinds: str, methods: Methods = None) -> Callable[[Target], Target]:
         """What a JSON body may be at its top: "object" (the default), "array", "scalar"."""
-        return self._rule(rules.json_body(*kinds, methods=methods))
+        return self._rule(words.json_body(*kinds, methods=methods))
+
+    def limit(
+        self,
+        text: str | Callable[[], str],
+        *,
+        by: str | Callable[[], str] = "principal",
+        on_error: Literal["allow", "deny"] | None = None,
+        cost: int | Callable[[], int] = 1,
+        shared: str | None = None,
+        exempt_when: Callable[[], bool] | None = None,
+        label: str | None = None,
+        methods: Methods = None,
+    ) -> Callable[[Target], Target]:
+        """How often the route may be asked, beside the limits that every route has: "5/minute", "100/hour; 5/second".
+
+        by: whose requests count together: "address", "principal" (its network without one), "tenant", "body:email"
+        for a member of the body, or a function that returns a key. cost: what one request counts.
+        shared: a name; routes with the same one count together. exempt_when: a function that says who is exempt.
+        on_error: "deny" refuses (503) while the storage is down, "allow" serves.
+        label: the name in the RateLimit headers.
+        """
+        options = {"on_error": on_error, "cost": cost, "shared": shared, "exempt_when": exempt_when, "label": label}
+        return self._rule(words.limit(text, by=by, methods=methods, **options))
+
+    def unlimited(self, *misplaced: object, reason: str = "", methods: Methods = None) -> Callable[[Target], Target]:
+        """The limits that every route has do not count here; those that `limit()` sets do."""
+        refuse_positional("unlimited", misplaced)
+        return self._rule(words.unlimited(reason=reason, methods=methods))
+
+    def no_csrf(self, *misplaced: object, reason: str = "", methods: Methods = None) -> Callable[[Target], Target]:
+        """Pages of other origins may send unsafe requests here: for what carries a proof of its own."""
+        refuse_positional("no_csrf", misplaced)
+        return self._rule(words.no_csrf(reason=reason, methods=methods))
+
+    def cors(self, *origins: str, methods: Methods = None, **options: Any) -> Callable[[Target], Target]:
+        """Pages of these origins may read the answers, in place of GUARD_CORS_ORIGINS.
+
+        options: credentials, allow_methods, headers, expose, max_age; without one its setting GUARD_CORS_… counts.
+        """
+        return self._rule(words.cors(*origins, methods=methods, **options))
+
+    def csp(self, policy: Any, *, methods: Methods = None) -> Callable[[Target], Target]:
+        """Another Content-Security-Policy: "api", "page", "off", a policy's text, or `flask_guard.csp.csp(...)`."""
+        return self._rule(words.csp(policy, methods=methods))
+
+    def require_network(self, *networks: str, status: int = 403, methods: Methods = None) -> Callable[[Target], Target]:
+        """The client's address is in one of the networks (CIDR); else 403, or 404 to hide the route."""
+        return self._rule(words.require_network(*networks, status=status, methods=methods))
 
     def rules(self, patterns: Mapping[str, Any]) -> None:
         """Rule on endpoints that cannot be annotated: `{"static": public(reason="assets")}`.
@@ -241,6 +301,54 @@ class Guard:
     def settings(self) -> Settings:
         """What was configured, typed, with secrets that do not print."""
         return self.runtime.settings
+
+    def csrf_token(self) -> str:
+        """Return a token for a form of this session: `<input type="hidden" name="csrf_token" value="...">`.
+
+        It differs at every call and holds as long as the session; the header X-CSRF-Token may carry it too.
+        Raises ConfigError without a SECRET_KEY.
+        """
+        return self.runtime.csrf_tokens.issue()
+
+    def rotate_csrf_token(self) -> None:
+        """End the validity of every token that this session was given: after a login and a logout of your own."""
+        self.runtime.csrf_tokens.rotate()
+
+    def csp_nonce(self) -> str:
+        """Return the nonce that this answer's content policy lets scripts have; templates call `csp_nonce()`."""
+        return find_nonce()
+
+    def clear_site_data(self) -> None:
+        """Have the browser forget cookies and storage of this site with this answer, as after a logout."""
+        context = find_request_context()
+        if context is None:
+            raise RuntimeError("guard.clear_site_data() needs a request that a Guard has seen.")
+        context.clears_browser = True
+
+    def external_url(self, endpoint: str, **values: Any) -> str:
+        """Return the absolute address of an endpoint: GUARD_PUBLIC_URL and its path, never the Host of a request."""
+        public_url = self.settings.service.public_url
+        if public_url is None:
+            raise ConfigError("guard.external_url() needs GUARD_PUBLIC_URL: the address by which clients reach you.")
+        with self.runtime.app.test_request_context(base_url=public_url):
+            return url_for(endpoint, _external=True, **values)
+
+    @property
+    def limiter(self) -> Limiter:
+        """Flask-Limiter's Limiter: what its decorators say counts as `limit()` does."""
+        if self._definitions.limiter is None:
+            self._require_open("guard.limiter")
+            self._definitions.limiter = importlib.import_module("flask_guard.pipeline.limiter").make_limiter(self._rule)
+            for app in self._apps:
+                self._attach_limiter(app)
+        return cast("Limiter", self._definitions.limiter)
+
+    def _attach_limiter(self, app: Flask) -> None:
+        """Let `flask limiter` see what is enforced; the command has loaded Flask-Limiter before the application."""
+        decorators = importlib.import_module("flask_guard.pipeline.limiter")
+        if self._definitions.limiter is None:
+            self._definitions.limiter = decorators.make_limiter(self._rule)
+        decorators.attach_runtime(self._definitions.limiter, app, app.extensions[EXTENSION_KEY])
 
     @property
     def tokens(self) -> TokenDesk:

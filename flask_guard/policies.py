@@ -8,18 +8,36 @@ guard.rules({"static": public(reason="assets"), "docs.*": role("staff") | scope(
 from __future__ import annotations
 
 from .authz.policies import Policy, authenticated, fresh, role, scope, tenant
-from .pipeline.rules import json_body, max_body, optional_auth, public, require
+from .pipeline.words import (
+    cors,
+    csp,
+    json_body,
+    limit,
+    max_body,
+    no_csrf,
+    optional_auth,
+    public,
+    require,
+    require_network,
+    unlimited,
+)
 
 __all__ = [
     "Policy",
     "authenticated",
+    "cors",
+    "csp",
     "fresh",
     "json_body",
+    "limit",
     "max_body",
+    "no_csrf",
     "optional_auth",
     "public",
     "require",
+    "require_network",
     "role",
     "scope",
     "tenant",
+    "unlimited",
 ]

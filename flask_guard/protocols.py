@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from .values import ApiKeyRecord, Principal
+from .values import ApiKeyRecord, CspReportRow, CspViolation, Principal
 
 
 class Clock(Protocol):
@@ -105,3 +105,26 @@ class ErrorFormatter(Protocol):
     """Gives refusals another shape than RFC 9457. Gets the problem's members, returns body and media type."""
 
     def __call__(self, problem: Mapping[str, Any]) -> tuple[bytes, str]: ...
+
+
+class CspReportStore(Protocol):
+    """Keeps a bounded number of violations with their counts. Every method raises StoreUnavailable."""
+
+    def record(self, violations: Iterable[CspViolation], at: datetime) -> None:
+        """Count each violation once more; a new one is kept while there is room and else counted as dropped.
+
+        After StoreUnavailable some of them may have been counted.
+        """
+        ...
+
+    def list_reports(self, *, since: datetime | None = None) -> list[CspReportRow]:
+        """Return what was reported, most often first. since: last seen then or later."""
+        ...
+
+    def count_dropped(self) -> int:
+        """Return how many reports were not kept because the store was full, since it was last cleared."""
+        ...
+
+    def clear(self) -> int:
+        """Forget everything. Returns how many violations were kept."""
+        ...

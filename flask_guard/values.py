@@ -73,6 +73,27 @@ ANONYMOUS = Principal(id="anonymous", kind="anonymous")
 
 
 @dataclass(frozen=True, slots=True)
+class Client:
+    """Who sent a request, as far as the network tells: the one answer that limits, logs, CSRF and fences use.
+
+    address: an IP address in canonical form, IPv4-mapped IPv6 unwrapped; "" for a peer without one (a UNIX socket).
+    network: what limits count by: an IPv4 address itself, an IPv6 address as its /64 ("2001:db8:0:1::/64").
+    scheme: "http" or "https". host: the name that was asked for, in lower case, with its port unless that is the
+    scheme's default; None when what was sent is not a host.
+    """
+
+    address: str
+    network: str
+    scheme: str
+    host: str | None
+
+    @property
+    def origin(self) -> str | None:
+        """The origin of the request's URL as a browser would write it (RFC 6454, section 6.2)."""
+        return None if self.host is None else f"{self.scheme}://{self.host}"
+
+
+@dataclass(frozen=True, slots=True)
 class Tenant:
     """A customer whose data is kept apart. Falsy when no tenant is bound (`NO_TENANT`)."""
 
@@ -142,3 +163,33 @@ class ApiKeyRecord:
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
     description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CspViolation:
+    """What a page did against its content security policy: as much of a browser's report as is kept.
+
+    directive: the one that was violated, such as "script-src-elem". blocked: an origin, a scheme without its colon
+    ("data"), or a word ("inline", "eval", "self"). document: the path of the page, or the scheme of one without.
+    source_file, line: where in the code, when that is known; two violations that differ there alone are equal.
+    """
+
+    directive: str
+    blocked: str
+    document: str
+    disposition: Literal["enforce", "report"]
+    source_file: str | None = field(default=None, compare=False)
+    line: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CspReportRow:
+    """How often a violation was reported. The violation's place in the code is that of the first report.
+
+    Times are aware datetimes in UTC. count: stays at 2**31 - 1 once it is there.
+    """
+
+    violation: CspViolation
+    count: int
+    first_seen: datetime
+    last_seen: datetime

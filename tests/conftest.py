@@ -17,7 +17,7 @@ from hypothesis import settings
 from flask_guard import extension
 from flask_guard.pipeline.runtime import Runtime
 
-pytest_plugins = ["tests.services.postgres"]
+pytest_plugins = ["tests.services.postgres", "tests.services.valkey"]
 
 # No deadline: on a busy machine it fails tests that are right.
 settings.register_profile("flask_guard", deadline=None)

@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from flask_guard import errors
 from flask_guard.errors import (
     ConfigError,
+    CorsMethodDenied,
     CredentialRefused,
     FieldFault,
     GuardError,
     InsufficientScope,
     InvalidToken,
+    RateLimited,
     Refusal,
     StaleAuthentication,
     Unauthorized,
@@ -33,7 +35,20 @@ KINDS = {
 
 
 def make(kind: type[Refusal], **told: Any) -> Refusal:
-    return kind(["notes:read"], **told) if kind is InsufficientScope else kind(**told)  # type: ignore[arg-type]
+    if issubclass(kind, InsufficientScope):
+        return kind(["notes:read"], **told)
+    if issubclass(kind, CorsMethodDenied):
+        return kind(["GET"], **told)
+    return kind(retry_after_s=7, **told) if issubclass(kind, RateLimited) else kind(**told)
+
+
+def test_a_refusal_of_a_method_names_those_that_are_allowed() -> None:
+    assert CorsMethodDenied(["GET", "PUT"]).headers() == [("Allow", "GET, PUT")]
+
+
+def test_a_refusal_for_now_says_when_to_come_back() -> None:
+    assert RateLimited(retry_after_s=7).headers() == [("Retry-After", "7")]
+    assert RateLimited("Slow down.", retry_after_s=7).text == "Slow down."
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

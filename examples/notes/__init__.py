@@ -3,7 +3,8 @@
     export $(flask-guard keygen jwt)
     flask --app examples/notes run
 
-Notes are kept in SQLite in the instance folder, or where NOTES_DATABASE_URL says.
+Notes are kept in SQLite in the instance folder, or where NOTES_DATABASE_URL says. With a NOTES_SECRET_KEY there
+is a page for browsers, too: /pad.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from flask import Flask
 
 from .extensions import db, guard
+from .pages import pages
 from .views import admin, notes
 
 
@@ -24,6 +26,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config.from_mapping(config)
     app.register_blueprint(notes)
     app.register_blueprint(admin)
+    if app.secret_key:  # the page keeps its lines in the session
+        app.register_blueprint(pages)
     db.init_app(app)
     guard.init_app(app, db=db)
     return app

@@ -8,6 +8,7 @@ from pathlib import Path
 from flask import Flask, current_app
 from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from flask_guard import Guard
 
@@ -20,7 +21,11 @@ class Database:
     def init_app(self, app: Flask) -> None:
         engine = app.extensions["notes.engine"] = create_engine(find_address(app))
         app.extensions["notes.sessions"] = sessionmaker(engine)
-        Base.metadata.create_all(engine)  # what outlives an example has migrations
+        with engine.begin() as connection:  # what outlives an example has migrations
+            for table in Base.metadata.sorted_tables:
+                connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
 
     @property
     def engine(self) -> Engine:

@@ -103,6 +103,7 @@ notes.add_url_rule("/notes/<uuid:note_id>", view_func=OneNote.as_view("one"))
 @guard.require_scope("notes:write")
 @guard.max_body("16M")
 @guard.json_body("array")
+@guard.limit("10/minute", by="tenant", label="import")
 def import_notes() -> ResponseReturnValue:
     given = NoteSchema(many=True).load(request.get_json())
     with db.begin() as session:

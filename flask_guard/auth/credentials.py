@@ -57,7 +57,9 @@ class CredentialReader:
 
     def _read_bearer(self, header: str) -> Principal:
         if header[:10] == _COMMON_START and self._tokens is not None:
-            return self._read_token(header[7:])
+            principal = self._tokens.authenticate(header[7:])
+            if principal is not None:
+                return principal
         if header[:7].lower() == _SCHEME:
             credential = header[7:]
         elif self._bare_token:

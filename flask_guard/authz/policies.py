@@ -300,6 +300,13 @@ def refuse_bare_decorator(name: str, argument: object) -> None:
         raise ConfigError(f"{name} has no parentheses above {argument.__qualname__!r}; write @guard.{name}(...).")
 
 
+def refuse_positional(name: str, misplaced: tuple[object, ...]) -> None:
+    """Raise ConfigError for what was given to a word that takes its arguments by name: a view, or a reason."""
+    for argument in misplaced:
+        refuse_bare_decorator(name, argument)
+        raise ConfigError(f"{name}() takes its arguments by name, as in @guard.{name}(reason=...), not {argument!r}.")
+
+
 def _shown(names: frozenset[str]) -> str:
     """Return the names in a fixed order. One with a comma or a bracket in it is quoted: it reads one way."""
     return ", ".join(name if _PLAIN.fullmatch(name) else json.dumps(name) for name in sorted(names))

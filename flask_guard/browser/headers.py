@@ -2,21 +2,27 @@
 
 Pure: settings in, header pairs out. The edge calls `HeaderSet.complete` when an answer starts, because an
 after_request function is skipped when another one before it raises.
-Rule: a header that the view set stays; whatever does not depend on the answer is computed in
-HeaderSet.__init__. `docs/reference/headers.md` lists what is here, and a test compares the two.
+Rule: a header that the view set stays; whatever does not depend on the answer is computed once, in
+HeaderSet.__init__ and, for a route with its own content policy, in HeaderSet.prepare.
+`docs/reference/headers.md` lists what is here, and a test compares the two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
 from typing import Final, Literal, get_args
+from urllib.parse import quote
 
 from ..config.kinds import header_name, require_header_value
 from ..config.sections import BrowserSettings
 from ..errors import ConfigError
+from .csp import REPORT_GROUP, ContentPolicy, as_policy, find_policy
 
 Pair = tuple[str, str]
+_get_name: Final = itemgetter(0)
 
 DEFAULT_HEADERS: Final[tuple[Pair, ...]] = (
     ("X-Content-Type-Options", "nosniff"),
@@ -25,18 +31,20 @@ DEFAULT_HEADERS: Final[tuple[Pair, ...]] = (
     ("Permissions-Policy", "geolocation=(), microphone=(), camera=(), payment=(), usb=()"),
     # 0, not "1; mode=block": the old filters could be made to cut scripts out of a page and so to leak.
     ("X-XSS-Protection", "0"),
+    # It leaves CORS alone: browsers look at it for requests without CORS only (Fetch, "CORP check").
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+
+# They say something about documents only.
+PAGE_HEADERS: Final[tuple[Pair, ...]] = (
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Origin-Agent-Cluster", "?1"),
 )
 
 CSP: Final = "Content-Security-Policy"
-
-# An answer that is no page has nothing to load, to frame or to send.
-API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-
-# Scripts come from files of ours: 'unsafe-inline' for scripts would let an injected one run.
-PAGE_POLICY: Final = (
-    "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: https:; "
-    "font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'self'; form-action 'self'"
-)
+CSP_REPORT_ONLY: Final = "Content-Security-Policy-Report-Only"
+REPORTING_ENDPOINTS: Final = "Reporting-Endpoints"
+HSTS: Final = "Strict-Transport-Security"
 
 SERVICE_NAME: Final = "X-Service-Name"
 
@@ -51,6 +59,18 @@ NO_STORE: Final[tuple[Pair, ...]] = (
 
 # For answers to authenticated requests, unless the view set a Cache-Control of its own.
 NO_STORE_AUTHENTICATED: Final[Pair] = ("Cache-Control", "no-store")
+
+# For the answer to a logout. Not "cache": it can hold a browser up for seconds.
+CLEAR_SITE_DATA: Final[Pair] = ("Clear-Site-Data", '"cookies", "storage"')
+
+# What may be sent without a setting that names it, in lower case.
+_OWN_NAMES: Final = frozenset(
+    name.lower()
+    for name in (
+        *dict(DEFAULT_HEADERS + PAGE_HEADERS),
+        *(CSP, CSP_REPORT_ONLY, REPORTING_ENDPOINTS, HSTS, SERVICE_NAME),
+    )
+)
 
 _PAGE_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
 
@@ -72,18 +92,62 @@ _FRAMING: Final = frozenset(
 
 Mode = Literal["set", "append", "if-missing"]
 
+# GUARD_HEADERS by the names in lower case.
+_Configured = Mapping[str, tuple[str, str | None]]
+# The content policy of answers that are no pages, and that of pages; None for none.
+_Choice = tuple[ContentPolicy | None, ContentPolicy | None]
+
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What the names of an answer's headers tell, whatever their values.
+    """What the names of an answer's headers, and of those of the request, tell, whatever their values.
 
-    content_type: the place of the Content-Type. present: the names in lower case. is_clean: none of them is
-    one that the set would send or take away.
+    content_type: the place of the Content-Type. missing: the places of the request's headers that the answer has
+    not yet; None when that is all of them. present: the names of both in lower case. is_clean: none of them is one
+    that the set would send or take away.
     """
 
     content_type: int | None
+    missing: tuple[int, ...] | None
     present: frozenset[str]
     is_clean: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The set for one kind of answer.
+
+    pairs: where no nonce was asked for. Where one was: steady, and policies, (name, text around the nonces) each.
+    """
+
+    pairs: tuple[Pair, ...]
+    steady: tuple[Pair, ...]
+    policies: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def with_nonce(self, nonce: str) -> tuple[Pair, ...]:
+        source = f"'nonce-{nonce}'"
+        return self.steady + tuple([(name, source.join(pieces)) for name, pieces in self.policies])
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """The sets of answers that are no pages, of pages, and of a 304 without a Content-Type."""
+
+    api: _Answer
+    page: _Answer
+    unchanged: _Answer
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPolicy:
+    """All that is sent under one choice of a content policy, over http and over https.
+
+    warnings: one sentence for each thing that browsers read otherwise than the policy seems to mean.
+    """
+
+    plain: _Answers
+    secure: _Answers
+    warnings: tuple[str, ...]
 
 
 # Applications answer with few different sets of names; a view that makes them up is read anew each time.
@@ -93,61 +157,109 @@ _MAX_SHAPES = 256
 class HeaderSet:
     """The security headers of one application, computed once.
 
-    settings: GUARD_CSP chooses the policy; GUARD_HEADERS overrides, adds or (None) leaves out a header by its
-    name in any case. service: GUARD_SERVICE_NAME.
+    settings: GUARD_CSP, GUARD_CSP_REPORT_ONLY, GUARD_CSP_REPORTS and GUARD_HSTS; GUARD_HEADERS overrides, adds or
+    (None) leaves out a header by its name in any case, on every answer. service: GUARD_SERVICE_NAME.
+    report_path: where browsers send reports when GUARD_CSP_REPORTS is on.
+    warnings: those of the two content policies, each with the name of its setting.
     Raises ConfigError, listing every fault, for a header that cannot be sent.
     """
 
-    __slots__ = ("_api", "_page", "_removed", "_shapes", "_unchanged", "_watched")
+    __slots__ = (
+        "_common",
+        "_configured",
+        "_hsts",
+        "_own",
+        "_removed",
+        "_report_only",
+        "_report_path",
+        "_shapes",
+        "_watched",
+        "warnings",
+    )
 
-    def __init__(self, settings: BrowserSettings, service: str | None = None) -> None:
-        fixed = _collect_fixed(settings.headers, service=service)
-        api_policy, page_policy = _choose_policies(settings)
-        self._api = _with_policy(fixed, api_policy)
-        self._page = _with_policy(fixed, page_policy)
-        # A 304 has no Content-Type, and its headers replace those of the cached answer (RFC 9111, section
-        # 4.3.4): the policy of an API would break a cached page, so what depends on the type is left out.
-        self._unchanged = self._api if api_policy == page_policy else _with_policy(fixed, None)
-        self._removed = frozenset(name.lower() for name in REMOVED_HEADERS) - fixed.keys()
-        self._watched = self._removed | {name.lower() for name, _value in self._api + self._page}
-        self._shapes: dict[tuple[str, ...], _Shape] = {}
+    def __init__(
+        self, settings: BrowserSettings, service: str | None = None, *, report_path: str = "/csp-reports"
+    ) -> None:
+        faults = list(_find_settings_faults(settings, service))
+        enforced = _choose("GUARD_CSP", settings.csp, faults)
+        self._report_only = _choose("GUARD_CSP_REPORT_ONLY", settings.csp_report_only or "off", faults)
+        if faults:
+            raise ConfigError(*faults)
+        self._configured = {name.lower(): (name, value) for name, value in settings.headers.items()}
+        self._common = DEFAULT_HEADERS + (((SERVICE_NAME, service),) if service is not None else ())
+        self._hsts = ((HSTS, settings.hsts),) if settings.hsts is not None else ()
+        self._report_path = quote(report_path) if settings.csp_reports else None
+        self._own = self._prepare(enforced, self._configured)
+        self.warnings = tuple(
+            f"{setting}: {warning}"
+            for setting, policy in (("GUARD_CSP", enforced[1]), ("GUARD_CSP_REPORT_ONLY", self._report_only[1]))
+            if policy is not None
+            for warning in policy.warnings
+        )
+        added = {lower for lower, (_name, value) in self._configured.items() if value is not None}
+        self._removed = frozenset(name.lower() for name in REMOVED_HEADERS) - added
+        self._watched = _OWN_NAMES | self._removed | added
+        self._shapes: dict[tuple[tuple[str, ...], tuple[str, ...]], _Shape] = {}
 
-    def for_content_type(self, content_type: str | None) -> tuple[Pair, ...]:
-        """Return the set for an answer of this media type: that of pages for HTML, else that of an API."""
-        if content_type is not None and content_type.partition(";")[0].strip().lower() in _PAGE_TYPES:
-            return self._page
-        return self._api
+    def prepare(self, value: str | ContentPolicy) -> PreparedPolicy:
+        """Return what is sent by a route with a content policy of its own, whatever the media type of its answer.
 
-    def complete(self, headers: list[Pair], extra: Iterable[Pair] = (), *, status: str = "200 OK") -> None:
+        value: "api", "page", "off", the text of a policy, or what `csp` builds. The policy under trial
+        (GUARD_CSP_REPORT_ONLY) stays. Raises ConfigError.
+        """
+        policy = find_policy(as_policy(value))
+        others = {lower: pair for lower, pair in self._configured.items() if lower != CSP.lower()}
+        return self._prepare((policy, policy), others)
+
+    def complete(
+        self,
+        headers: list[Pair],
+        extra: Sequence[Pair] = (),
+        *,
+        status: str = "200 OK",
+        is_secure: bool = False,
+        policy: PreparedPolicy | None = None,
+        nonce: str | None = None,
+    ) -> None:
         """Append to an answer's headers, in place, what they lack; take away what names our software.
 
         headers: as given to start_response, with status. extra: pairs of this request, such as its id; the
-        view's own header wins over them, and they win over the set.
+        view's own header wins over them, and they win over the set. is_secure: the client came over https.
+        policy: that of the route, when it has its own. nonce: that of the answer, when its view asked for one.
         """
-        names = tuple([pair[0] for pair in headers])
-        shape = self._shapes.get(names) or self._remember_shape(names)
-        content_type = None if shape.content_type is None else headers[shape.content_type][1]
-        is_unchanged = content_type is None and status.startswith("304")
-        pairs = self._unchanged if is_unchanged else self.for_content_type(content_type)
-        present = shape.present
-        for pair in extra:
-            lower = pair[0].lower()
-            if lower not in present:
-                present = present | {lower}
-                headers.append(pair)
-        if shape.is_clean and (present is shape.present or self._watched.isdisjoint(present)):
+        key = tuple(map(_get_name, headers)), tuple(map(_get_name, extra))
+        shape = self._shapes.get(key) or self._remember_shape(*key)
+        prepared = policy or self._own
+        answers = prepared.secure if is_secure else prepared.plain
+        if shape.content_type is None:
+            answer = answers.unchanged if status.startswith("304") else answers.api
+        else:
+            answer = answers.page if _is_page(headers[shape.content_type][1]) else answers.api
+        headers += extra if shape.missing is None else [extra[place] for place in shape.missing]
+        pairs = answer.pairs if nonce is None else answer.with_nonce(nonce)
+        if shape.is_clean:
             headers += pairs
         else:
-            self._complete_around(headers, pairs, present=present)
+            self._complete_around(headers, pairs, present=shape.present)
 
-    def _remember_shape(self, names: tuple[str, ...]) -> _Shape:
+    def _remember_shape(self, names: tuple[str, ...], extra: tuple[str, ...]) -> _Shape:
         lower = [name.lower() for name in names]
         # Of several Content-Types the last one counts, as it did when they were read one by one.
         content_type = len(lower) - 1 - lower[::-1].index("content-type") if "content-type" in lower else None
-        present = frozenset(lower)
-        shape = _Shape(content_type, present, self._watched.isdisjoint(present))
+        present = set(lower)
+        missing = []
+        for place, name in enumerate(extra):
+            if name.lower() not in present:
+                present.add(name.lower())
+                missing.append(place)
+        shape = _Shape(
+            content_type,
+            missing=None if len(missing) == len(extra) else tuple(missing),
+            present=frozenset(present),
+            is_clean=self._watched.isdisjoint(present),
+        )
         if len(self._shapes) < _MAX_SHAPES:
-            self._shapes[names] = shape
+            self._shapes[names, extra] = shape
         return shape
 
     def _complete_around(self, headers: list[Pair], pairs: tuple[Pair, ...], *, present: frozenset[str]) -> None:
@@ -155,43 +267,69 @@ class HeaderSet:
             headers[:] = [pair for pair in headers if pair[0].lower() not in self._removed]
         headers += [pair for pair in pairs if pair[0].lower() not in present]
 
+    def _prepare(self, enforced: _Choice, configured: _Configured) -> PreparedPolicy:
+        api, page = (self._policies(enforced[place], self._report_only[place]) for place in (0, 1))
+        # A 304 has no Content-Type, and its headers replace those of the cached answer (RFC 9111, section 4.3.4):
+        # the policy of an API would break a cached page, and so would another nonce than the page has.
+        lasting = [(name, policy) for name, policy in api if (name, policy) in page and len(policy.pieces) == 1]
+        kinds = ((self._common, api), (self._common + PAGE_HEADERS, page), (self._common, lasting))
+        plain = _Answers(*(self._make_answer(pairs, policies, configured) for pairs, policies in kinds))
+        secure = _Answers(*(self._make_answer(pairs + self._hsts, policies, configured) for pairs, policies in kinds))
+        warnings = enforced[1].warnings if enforced[1] is not None else ()
+        return PreparedPolicy(plain, secure if self._hsts else plain, warnings)
 
-def _collect_fixed(configured: Mapping[str, str | None], *, service: str | None) -> dict[str, Pair]:
-    """Return every header but the policy, by its name in lower case."""
-    fixed = {name.lower(): (name, value) for name, value in DEFAULT_HEADERS}
-    faults = []
-    if service is not None:
-        fixed[SERVICE_NAME.lower()] = (SERVICE_NAME, service)
-        faults += [f"GUARD_SERVICE_NAME {fault}." for fault in _find_faults(SERVICE_NAME, service)]
-    seen: set[str] = set()
-    for name, value in configured.items():
-        lower = name.lower()
-        faults += [f"GUARD_HEADERS, {name!r}: {fault}." for fault in _find_faults(name, value or "")]
-        if lower in seen:
-            faults.append(f"GUARD_HEADERS, {name!r}: is given twice.")
-        seen.add(lower)
-        fixed.pop(lower, None)
-        if value is not None:
-            fixed[lower] = (name, value)
-    if faults:
-        raise ConfigError(*faults)
-    return fixed
+    def _policies(self, enforced: ContentPolicy | None, trial: ContentPolicy | None) -> list[tuple[str, ContentPolicy]]:
+        """Return the policies of one kind of answer by the names of their headers, reports included."""
+        path = self._report_path
+        return [
+            (name, policy if path is None else policy.reporting_to(path))
+            for name, policy in ((CSP, enforced), (CSP_REPORT_ONLY, trial))
+            if policy is not None
+        ]
+
+    def _make_answer(
+        self, pairs: tuple[Pair, ...], policies: list[tuple[str, ContentPolicy]], configured: _Configured
+    ) -> _Answer:
+        sent = [(name, policy) for name, policy in policies if name.lower() not in configured]
+        path = self._report_path
+        if path is not None and any(policy.reports_to_us for _name, policy in sent):
+            pairs += ((REPORTING_ENDPOINTS, f'{REPORT_GROUP}="{path}"'),)
+        steady = (
+            *(pair for pair in pairs if pair[0].lower() not in configured),
+            *((name, value) for name, value in configured.values() if value is not None),
+        )
+        without_nonce = tuple((name, str(policy.without_nonce())) for name, policy in sent)
+        return _Answer(steady + without_nonce, steady, tuple((name, policy.pieces) for name, policy in sent))
 
 
-def _choose_policies(settings: BrowserSettings) -> tuple[str | None, str | None]:
-    """Return the policy of API answers and that of pages; None for no policy beside GUARD_HEADERS."""
-    if settings.csp == "off" or any(name.lower() == CSP.lower() for name in settings.headers):
+@lru_cache(maxsize=256)
+def _is_page(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() in _PAGE_TYPES
+
+
+def _choose(setting: str, value: str, faults: list[str]) -> _Choice:
+    """Return the policies that a setting chooses; "auto" is the preset of each kind. Adds to the faults."""
+    if value == "auto":
+        return find_policy("api"), find_policy("page")
+    try:
+        policy = find_policy(as_policy(value))
+    except ConfigError as exc:
+        faults += [f"{setting}: {fault}" for fault in exc.faults]
         return None, None
-    if settings.csp == "auto":
-        return API_POLICY, PAGE_POLICY
-    policy = {"api": API_POLICY, "page": PAGE_POLICY}.get(settings.csp, settings.csp)
-    for fault in _find_faults(CSP, policy):
-        raise ConfigError(f"GUARD_CSP {fault}.")
     return policy, policy
 
 
-def _with_policy(fixed: Mapping[str, Pair], policy: str | None) -> tuple[Pair, ...]:
-    return (*fixed.values(), (CSP, policy)) if policy is not None else tuple(fixed.values())
+def _find_settings_faults(settings: BrowserSettings, service: str | None) -> Iterator[str]:
+    if service is not None:
+        yield from (f"GUARD_SERVICE_NAME {fault}." for fault in _find_faults(SERVICE_NAME, service))
+    if settings.hsts is not None:
+        yield from (f"GUARD_HSTS {fault}." for fault in _find_faults(HSTS, settings.hsts))
+    seen: set[str] = set()
+    for name, value in settings.headers.items():
+        yield from (f"GUARD_HEADERS, {name!r}: {fault}." for fault in _find_faults(name, value or ""))
+        if name.lower() in seen:
+            yield f"GUARD_HEADERS, {name!r}: is given twice."
+        seen.add(name.lower())
 
 
 @dataclass(frozen=True, slots=True)

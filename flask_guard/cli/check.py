@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 from flask.cli import with_appcontext
 
+from ..checks import edge as _edge  # noqa: F401  registers its checks
 from ..checks import routes as _routes  # noqa: F401  registers its checks
 from ..checks import settings as _settings  # noqa: F401  registers its checks
 from ..checks.registry import run_checks

@@ -24,7 +24,7 @@ import click
 
 from .support import EXIT_FINDINGS, could_not_run
 from .transcript import HOST, Mismatch
-from .walk import Example, only_settings
+from .walk import APP_ORIGIN, Example, only_settings
 from .walk_steps import take_walk
 
 _PACKAGE = Path(__file__).parents[1]
@@ -93,7 +93,9 @@ def _start_example(stack: ExitStack, *, port: int, log_level: str) -> Example:
         "GUARD_JWT_SECRET_KEY": secret,
         "GUARD_LOG_FORMAT": "text",
         "GUARD_LOG_LEVEL": log_level,
+        "GUARD_CORS_ORIGINS": APP_ORIGIN,
         "NOTES_DATABASE_URL": f"sqlite:///{folder / 'notes.sqlite3'}",
+        "NOTES_SECRET_KEY": secrets.token_hex(),
     }
     stack.enter_context(only_settings(**settings))
     sys.path.insert(0, str(source))
@@ -103,7 +105,7 @@ def _start_example(stack: ExitStack, *, port: int, log_level: str) -> Example:
         bound = stack.enter_context(_served(app, waitress, port=port))
     except OSError as exc:
         could_not_run(f"Port {port} of {HOST} cannot be used: {exc.strerror}. Choose another with --port.")
-    return Example(app, app.extensions["guard"], bound, secret, source, folder)
+    return Example(app, app.extensions["guard"], bound, secret, source, folder, settings)
 
 
 def _find_source() -> Path:

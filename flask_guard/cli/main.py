@@ -7,15 +7,17 @@ from flask.cli import AppGroup
 
 from .check import check
 from .config import show_config
+from .csp_reports import csp_reports
 from .data import init_db
 from .demo import demo
 from .keygen import keygen
 from .keys import keys
 from .routes import routes
 from .tokens import token
+from .whoami import whoami
 
 guard = AppGroup("guard", help="Look after the security of this application.")
-for command in (check, show_config, init_db, keygen, keys, routes, token):
+for command in (check, show_config, csp_reports, init_db, keygen, keys, routes, token, whoami):
     guard.add_command(command)
 
 

@@ -51,6 +51,8 @@ def routes(lock: Path | None, check: Path | None, output: str) -> None:
 
 def _cells(row: AccessRow) -> list[str]:
     why = row.reason + (f" (lifts {', '.join(row.lifted)})" if row.lifted else "")
+    excepted = {"no_csrf": row.no_csrf, "unlimited": row.unlimited}
+    why = "; ".join([*([why] if why else []), *(f"{word}: {reason}" for word, reason in excepted.items() if reason)])
     return [row.method, " ".join(row.paths), row.endpoint, row.asks, why, row.origin]
 
 

@@ -24,6 +24,9 @@ from .transcript import Answer, Credential, Mismatch, Transcript, ask_server
 _FOREIGN = ("GUARD_", "NOTES_", "FLASK_")
 _COMMAND_TIMEOUT_S = 60
 
+# The site whose pages may use the example from a browser.
+APP_ORIGIN = "https://app.example.com"
+
 SECURITY_HEADERS = (
     "Content-Security-Policy",
     "X-Content-Type-Options",
@@ -31,13 +34,17 @@ SECURITY_HEADERS = (
     "Referrer-Policy",
     "Permissions-Policy",
     "X-XSS-Protection",
+    "Cross-Origin-Resource-Policy",
     "X-Request-Id",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """The example while it runs. source: the folder to import it from. folder: an empty one, for files."""
+    """The example while it runs. source: the folder to import it from. folder: an empty one, for files.
+
+    settings: the variables that it was started with.
+    """
 
     app: Flask
     guard: Guard
@@ -45,6 +52,7 @@ class Example:
     secret: str
     source: Path
     folder: Path
+    settings: Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -58,24 +66,29 @@ class Walk:
 
     def ask(self, ask: Ask) -> Answer:
         """Send a request, show it and its answer, and hold the answer against what it must be."""
-        path = ask.path.format_map(self.learned)
-        credential = self.credentials[ask.by] if ask.by else None
-        body = ask.body if isinstance(ask.body, str) else json.dumps(ask.body)
-        headers = {} if ask.body is None else {"Content-Type": "application/json"}
+        path, credential = ask.path.format_map(self.learned), self._credential_of(ask)
         self.transcript.show_request(
-            f"{ask.method} {path}", credential=credential, headers=headers, body=body if headers else ""
+            f"{ask.method} {path}", credential=credential, headers=ask.make_headers(), body=ask.make_body()
         )
-        proof = {credential.header: credential.value} if credential else {}
-        answer = ask_server(
-            self.example.port,
-            ask.method,
-            path,
-            headers=headers | proof,
-            body=body.encode() if headers else None,
-        )
+        answer = self.send(ask)
         self.transcript.show_answer(answer, (*ask.headers, *ask.shows))
         ask.check(answer)
         return answer
+
+    def send(self, ask: Ask) -> Answer:
+        """Send a request and show nothing."""
+        credential = self._credential_of(ask)
+        proof = {credential.header: credential.value} if credential else {}
+        return ask_server(
+            self.example.port,
+            ask.method,
+            ask.path.format_map(self.learned),
+            headers=ask.make_headers() | proof,
+            body=ask.make_body().encode() or None,
+        )
+
+    def _credential_of(self, ask: Ask) -> Credential | None:
+        return self.credentials[ask.by] if ask.by else None
 
     def run_flask(self, app: str, *arguments: str, exit_code: int = 0) -> str:
         """Run a command of `flask --app ...`, show it and its output, and return the output."""
@@ -112,7 +125,8 @@ def _import_path(source: Path) -> list[str]:
 class Ask:
     """A step that sends a request. says: what it shows, in one or two sentences.
 
-    by: the name of a credential. body: text is sent as it is, anything else as JSON, None not at all.
+    by: the name of a credential. sends: further headers.
+    body: text is sent as it is, anything else as JSON, None not at all.
     status, code, members, headers: what the answer must have, code being that of its problem document.
     shows: further headers to print, which must be there.
     """
@@ -122,6 +136,7 @@ class Ask:
     method: str = "GET"
     path: str
     by: str = ""
+    sends: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     status: int
     code: str | None = None
@@ -131,6 +146,14 @@ class Ask:
 
     def take(self, walk: Walk) -> None:
         walk.ask(self)
+
+    def make_headers(self) -> dict[str, str]:
+        return {**({} if self.body is None else {"Content-Type": "application/json"}), **self.sends}
+
+    def make_body(self) -> str:
+        if self.body is None or isinstance(self.body, str):
+            return self.body or ""
+        return json.dumps(self.body)
 
     def check(self, answer: Answer) -> None:
         """Raise Mismatch for the first thing that is not as it must be."""

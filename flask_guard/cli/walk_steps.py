@@ -14,7 +14,7 @@ import jwt
 
 from ..errors import ConfigError
 from .transcript import Credential, Mismatch, Transcript
-from .walk import SECURITY_HEADERS, Act, Ask, Example, Walk, expect, only_settings
+from .walk import APP_ORIGIN, SECURITY_HEADERS, Act, Ask, Example, Walk, expect, only_settings
 
 # 4.4 MB: more than GUARD_MAX_BODY allows by default, less than the rule of the import.
 _MANY_NOTES = json.dumps([{"title": f"note {number}", "body": "x" * 20_000} for number in range(220)])
@@ -98,6 +98,26 @@ def _revoke_api_key(walk: Walk) -> None:
     with walk.example.app.app_context():
         expect("answer of revoke", walk.example.guard.api_keys.revoke(key_id), True)
     walk.ask(Ask(path="/whoami", by="key", status=401, code="invalid_api_key"))
+
+
+def _use_up_the_limit(walk: Walk) -> None:
+    """Send what the limit has room for and one more; the first import was another step's."""
+    sent = Ask(method="POST", path="/import", by="grace", body=[], status=201, shows=("RateLimit-Policy", "RateLimit"))
+    walk.ask(sent)
+    walk.transcript.show_code("... and eight times more")
+    for _ in range(8):
+        sent.check(walk.send(sent))
+    walk.ask(
+        Ask(method="POST", path="/import", by="grace", body=[], status=429, code="rate_limited", shows=("Retry-After",))
+    )
+
+
+def _tell_clients_apart(walk: Walk) -> None:
+    with only_settings(**walk.example.settings, GUARD_TRUSTED_PROXIES="10.0.0.0/8"):
+        chain = "X-Forwarded-For:192.0.2.1,192.0.2.7"
+        output = walk.run_flask("notes", "guard", "whoami", "--peer", "10.0.0.9", "--header", chain)
+    if "address: 192.0.2.7" not in output:
+        raise Mismatch("The client should be the right-most address that is no proxy's.")
 
 
 def _show_access_map(walk: Walk) -> None:
@@ -251,6 +271,35 @@ STEPS: tuple[Ask | Act, ...] = (
         status=201,
         members={"imported": 220},
     ),
+    Act("It takes ten imports a minute from a tenant, and says what is left.", _use_up_the_limit),
+    Ask(
+        "A page of another site cannot write, whatever credential the browser brings along.",
+        method="POST",
+        path="/notes",
+        by="ada",
+        sends={"Origin": "https://evil.example"},
+        body={"title": "Milk"},
+        status=403,
+        code="csrf_validation_failed",
+    ),
+    Ask(
+        "Nor may it ask whether it could.",
+        method="OPTIONS",
+        path="/notes",
+        sends={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"},
+        status=403,
+        code="cors_origin_denied",
+    ),
+    Ask(
+        "A page of a site that GUARD_CORS_ORIGINS names may.",
+        method="OPTIONS",
+        path="/notes",
+        sends={"Origin": APP_ORIGIN, "Access-Control-Request-Method": "POST"},
+        status=204,
+        headers={"Access-Control-Allow-Origin": APP_ORIGIN},
+        shows=("Access-Control-Allow-Methods", "Vary"),
+    ),
+    Act("Behind proxies the client is the last address that one of them vouches for:", _tell_clients_apart),
     Ask(
         "An address that leads nowhere is told in the same shape.",
         path="/nowhere",

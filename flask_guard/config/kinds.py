@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from .rate_text import parse_rate
 from .secrets import Secret
 
 Kind = Callable[[Any], Any]
@@ -31,10 +32,6 @@ _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,20})?)(ms|s|m|h|d|w)?\Z")
 _DURATION_UNITS = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 # A wait of more than 292 years overflows a lock's timeout, and a date past the year 9999 is none.
 _LONGEST_S = 36500 * 86400
-_RATE = re.compile(
-    r"[0-9]{1,12}\s*(?:/|\s+per\s+)\s*(?:[0-9]{1,6}\s*)?(?:second|minute|hour|day|month|year)s?\Z",
-    re.IGNORECASE,
-)
 _ATTEMPTS = re.compile(r"([0-9]{1,9})/(.+)\Z")
 _NOT_IN_URLS = re.compile(r"[\s\\<>\"]")
 _URL_SAFE = str.maketrans("-_", "+/")
@@ -225,8 +222,7 @@ def rate(value: Any) -> str:
     limits = text(value)
     if limits.casefold() == "off":
         return "off"
-    if not all(_RATE.match(part.strip()) for part in re.split(r"[;,|]", limits)):
-        raise ValueError("must be a rate such as 100/minute, or off")
+    parse_rate(limits)
     return limits
 
 
@@ -262,6 +258,11 @@ def header_name(value: Any) -> str:
     if not _HEADER_NAME.match(name):
         raise ValueError("must be the name of an HTTP header")
     return name
+
+
+def environ_key(header: str) -> str:
+    """Return a header's name as the WSGI environment spells it, where X-Key and X_KEY are one."""
+    return "HTTP_" + header.upper().replace("-", "_")
 
 
 def header_map(value: Any) -> dict[str, str | None]:

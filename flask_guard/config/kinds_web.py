@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
-from .kinds import Kind, boolean, header_name, require_header_value, secret_text, text, words
+from .kinds import Kind, Network, boolean, header_name, networks, require_header_value, secret_text, text, words
 from .secrets import Secret
 
 # Letters, digits and dashes (RFC 1123, section 2.1), and the underscore of names inside of clusters.
@@ -48,6 +48,22 @@ def _each(value: Any, parse: Callable[[str], str | None], what: str) -> tuple[st
 def origins(value: Any) -> tuple[str, ...]:
     """A list of origins as browsers send them; https://*.example.com for subdomains, `*` for all, null."""
     return _each(value, _parse_origin, "origins such as https://app.example.com, without a path")
+
+
+def exact_origins(value: Any) -> tuple[str, ...]:
+    """A list of origins that may write: one by one, never a wildcard, `*` or null."""
+    found = origins(value)
+    for position, origin in enumerate(found, start=1):
+        if "*" in origin or origin == "null":
+            raise ValueError(f"must list origins one by one; item {position} stands for many")
+    return found
+
+
+def proxies(value: Any) -> tuple[Network | Literal["unix"], ...]:
+    """A list of networks in CIDR notation, and `unix` for whoever connects through a UNIX socket."""
+    items = words(value)
+    named = networks([item for item in items if item.lower() != "unix"])
+    return (*named, "unix") if any(item.lower() == "unix" for item in items) else named
 
 
 def _parse_origin(item: str) -> str | None:
@@ -122,10 +138,12 @@ def secret_url(*schemes: str) -> Kind:
     return parse
 
 
+# Storages of one Redis or Valkey server, which our own script counts on.
+ONE_SERVER_SCHEMES = ("redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix")
 # Those of `limits.storage`, without the asynchronous ones; a test compares.
 STORAGE_SCHEMES = (
-    *("redis", "rediss", "redis+unix", "redis+cluster", "redis+sentinel"),
-    *("valkey", "valkeys", "valkey+unix", "valkey+cluster", "valkey+sentinel"),
+    *ONE_SERVER_SCHEMES,
+    *("redis+cluster", "redis+sentinel", "valkey+cluster", "valkey+sentinel"),
     *("memory", "memcached", "mongodb", "mongodb+srv"),
 )
 _storage_url = secret_url(*STORAGE_SCHEMES)

@@ -6,14 +6,18 @@ shows. A weak secret (`strength`) is the one in production and the other elsewhe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..values import Finding, Level
+from .kinds import environ_key
 from .settings import DOMAIN_KEYS_PREFIX, Settings, all_options
 from .strength import find_weak_secrets
 
 _ADVISED_JWT_CHARACTERS = 64
+_PORT_AT_END = re.compile(r":[0-9]+\Z")
 
 
 def find_faults(settings: Settings, *, flask_secret: Any = None) -> list[str]:
@@ -32,7 +36,8 @@ def find_warnings(settings: Settings, *, flask_secret: Any = None) -> list[str]:
 
 def find_findings(settings: Settings, *, flask_secret: Any = None) -> list[Finding]:
     """Return what an application can run with and should not be deployed with."""
-    weak = [] if settings.is_production else list(find_weak_secrets(settings, flask_secret=flask_secret))
+    # In production they stopped the start, unless the application set its SECRET_KEY afterwards.
+    weak = list(find_weak_secrets(settings, flask_secret=flask_secret))
     return [
         *weak,
         *_short_jwt_secret(settings),
@@ -115,15 +120,23 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         yield "GUARD_JWT_REFRESH_TTL must be longer than GUARD_JWT_ACCESS_TTL."
     if jwt.max_lifetime_s is not None and jwt.max_lifetime_s < jwt.access_ttl_s:
         yield "GUARD_JWT_ACCESS_TTL is longer than GUARD_JWT_MAX_LIFETIME: our own tokens would be refused."
-    if _environ_key(jwt.header) == _environ_key(settings.keys.header):
+    if environ_key(jwt.header) == environ_key(settings.keys.header):
         yield "GUARD_JWT_HEADER and GUARD_API_KEY_HEADER name the same header; give each kind its own."
     if settings.browser.cors_credentials and "*" in settings.browser.cors_origins:
         yield "GUARD_CORS_ORIGINS must list origins one by one when GUARD_CORS_CREDENTIALS is on."
+    yield from _contradicting_addresses(settings)
 
 
-def _environ_key(header: str) -> str:
-    """Return a header's name as WSGI spells it, where X-Key and X_KEY are one."""
-    return header.upper().replace("-", "_")
+def _contradicting_addresses(settings: Settings) -> Iterator[str]:
+    service = settings.service
+    if service.public_url is None:
+        return
+    if service.require_https and not service.public_url.startswith("https:"):
+        yield "GUARD_PUBLIC_URL must be https when GUARD_REQUIRE_HTTPS is on: a redirect to it would never end."
+    host = urlsplit(service.public_url).hostname or ""
+    names = [_PORT_AT_END.sub("", name).strip("[]") for name in service.allowed_hosts]
+    if names and not any(host == name or (name[0] == "." and f".{host}".endswith(name)) for name in names):
+        yield "GUARD_ALLOWED_HOSTS does not name the host of GUARD_PUBLIC_URL: nobody could reach the service by it."
 
 
 def _development_only(settings: Settings) -> Iterator[str]:

@@ -15,6 +15,8 @@ from .options import option
 from .secrets import Secret
 
 Environment = Literal["production", "staging", "development"]
+RateStrategy = Literal["sliding-window", "fixed-window", "moving-window", "gcra"]
+ForwardedHeader = Literal["auto", "x-forwarded", "forwarded"]
 DefaultAccess = Literal["authenticated", "public-read", "public", "report-only"]
 
 
@@ -38,17 +40,23 @@ class ServiceSettings:
         "PATH_PREFIX", kinds.path_prefix, "", "Path under which the bundled endpoints and probes are mounted."
     )
     public_url: str | None = option(
-        "PUBLIC_URL", kinds.url("https", "http"), None, "The only source of absolute links.", effective=False
-    )
+        "PUBLIC_URL", kinds.url("https", "http"), None,
+        "Address under which clients reach the service; the only source of absolute links.",
+    )  # fmt: skip
     allowed_hosts: tuple[str, ...] = option(
-        "ALLOWED_HOSTS", kinds_web.host_names, "", "Host names that requests may name; empty for any.", effective=False
+        "ALLOWED_HOSTS", kinds_web.host_names, "", "Host names that requests may name; empty for any."
     )
     require_https: bool = option(
-        "REQUIRE_HTTPS", kinds.boolean, "false", "Redirect or refuse plain http.", effective=False
+        "REQUIRE_HTTPS", kinds.boolean, "false", "Redirect plain http where it reads, refuse it where it writes."
     )
-    trusted_proxies: tuple[Network, ...] = option(
-        "TRUSTED_PROXIES", kinds.networks, "", "Proxies whose forwarded headers are believed, as CIDRs.",
-        effective=False,
+    trusted_proxies: tuple[Network | Literal["unix"], ...] = option(
+        "TRUSTED_PROXIES", kinds_web.proxies, "",
+        "Proxies whose forwarded headers are believed, as CIDRs; unix for whoever connects through a UNIX socket.",
+    )  # fmt: skip
+    forwarded_header: ForwardedHeader = option(
+        "FORWARDED_HEADER", kinds.choice("auto", "x-forwarded", "forwarded"), "auto",
+        "Which headers trusted proxies write: X-Forwarded-*, or Forwarded (RFC 7239); auto reads Forwarded "
+        "where no X-Forwarded-* is there.",
     )  # fmt: skip
     ignore_variables: tuple[str, ...] = option(
         "IGNORE_VARIABLES", kinds.words, "", "Names that begin with GUARD_ but belong to someone else."
@@ -177,38 +185,40 @@ class BrowserSettings:
     headers: Mapping[str, str | None] = option(
         "HEADERS", kinds.header_map, "{}", "JSON map of headers to send on every answer; null leaves one out."
     )
+    csp_report_only: str | None = option(
+        "CSP_REPORT_ONLY", kinds.content_policy, None,
+        "A second policy that browsers report on and do not enforce: auto, api, page, off, or a policy.",
+    )  # fmt: skip
+    csp_reports: bool = option(
+        "CSP_REPORTS", kinds.boolean, "false", "Collect reports of content policies at /csp-reports."
+    )
     hsts: str | None = option(
-        "HSTS", kinds_web.hsts, None, "Strict-Transport-Security over https; true for a year.", effective=False
+        "HSTS", kinds_web.hsts, None, "Strict-Transport-Security, sent over https only; true for a year."
     )
     cors_origins: tuple[str, ...] = option(
-        "CORS_ORIGINS", kinds_web.origins, "", "Origins that may read answers.", effective=False
+        "CORS_ORIGINS", kinds_web.origins, "", "Origins whose pages may read answers; empty for none."
     )
-    cors_credentials: bool = option(
-        "CORS_CREDENTIALS", kinds.boolean, "false", "Let them send cookies.", effective=False
-    )
+    cors_credentials: bool = option("CORS_CREDENTIALS", kinds.boolean, "false", "Let them send cookies.")
     cors_methods: tuple[str, ...] = option(
-        "CORS_METHODS",
-        kinds_web.http_methods,
-        "GET,HEAD,POST,PUT,PATCH,DELETE",
-        "Methods they may use.",
-        effective=False,
+        "CORS_METHODS", kinds_web.http_methods, "GET,HEAD,POST,PUT,PATCH,DELETE", "Methods they may use."
     )
     cors_headers: tuple[str, ...] = option(
-        "CORS_HEADERS", kinds_web.header_names, "Authorization,Content-Type", "Headers they may send.", effective=False
-    )
-    cors_max_age_s: float = option(
-        "CORS_MAX_AGE", kinds.duration_s, "10m", "How long a preflight is cached.", effective=False
-    )
+        "CORS_HEADERS", kinds_web.header_names, "Authorization,Content-Type,X-API-Key,X-CSRF-Token,X-Request-Id",
+        "Headers they may send.",
+    )  # fmt: skip
+    cors_expose: tuple[str, ...] = option(
+        "CORS_EXPOSE", kinds_web.header_names, "X-Request-Id,RateLimit,RateLimit-Policy,Retry-After",
+        "Headers of answers they may read.",
+    )  # fmt: skip
+    cors_max_age_s: float = option("CORS_MAX_AGE", kinds.duration_s, "10m", "How long a preflight is cached.")
     csrf_scope: Literal["ambient", "all"] = option(
-        "CSRF_SCOPE",
-        kinds.choice("ambient", "all"),
-        "ambient",
-        "Which requests are checked.",
-        effective=False,
-    )
+        "CSRF_SCOPE", kinds.choice("ambient", "all"), "ambient",
+        "Which unsafe requests are checked: those of browsers or with a cookie of ours, or all.",
+    )  # fmt: skip
     csrf_trusted_origins: tuple[str, ...] = option(
-        "CSRF_TRUSTED_ORIGINS", kinds_web.origins, "", "Origins that may write.", effective=False
-    )
+        "CSRF_TRUSTED_ORIGINS", kinds_web.exact_origins, "",
+        "Other origins whose pages may write; when it is not set, the exact ones of GUARD_CORS_ORIGINS.",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,32 +230,50 @@ class LimitSettings:
         "MAX_MULTIPART", kinds.size_bytes, "32M", "Largest body of a multipart/form-data request."
     )
     max_json_depth: int = option("MAX_JSON_DEPTH", kinds.integer(least=1), "64", "Deepest nesting of a JSON body.")
-    storage_uri: Secret = option(
-        "RATE_LIMIT_STORAGE_URI", kinds_web.storage_uri, "memory://", "Where limits are counted.", secret=True,
-        effective=False,
+    max_url_bytes: int = option("MAX_URL", kinds.size_bytes, "8K", "Longest path and query string together.")
+    max_form_parts: int = option(
+        "MAX_FORM_PARTS", kinds.integer(least=1), "1000", "Most fields and files of a form (Flask's MAX_FORM_PARTS)."
+    )
+    max_files: int = option("MAX_FILES", kinds.integer(), "20", "Most files of a multipart/form-data request.")
+    decode_gzip: bool = option(
+        "DECODE_GZIP", kinds.boolean, "false",
+        "Decode bodies in gzip, counted as decoded; otherwise a body with a Content-Encoding is refused.",
     )  # fmt: skip
-    global_rate: str = option("RATE_LIMIT_GLOBAL", kinds.rate, "off", "All requests together.", effective=False)
+    storage_uri: Secret = option(
+        "RATE_LIMIT_STORAGE_URI", kinds_web.storage_uri, "memory://",
+        "Where limits are counted: memory:// for each worker alone, or a server that all of them share.", secret=True,
+    )  # fmt: skip
+    global_rate: str = option("RATE_LIMIT_GLOBAL", kinds.rate, "off", "All requests together.")
     anonymous_rate: str = option(
-        "RATE_LIMIT_ANONYMOUS", kinds.rate, "100/minute", "Without a credential, by address.", effective=False
+        "RATE_LIMIT_ANONYMOUS", kinds.rate, "100/minute", "Requests without a principal, by address."
     )
-    authenticated_rate: str = option(
-        "RATE_LIMIT_AUTHENTICATED", kinds.rate, "1000/minute", "By principal.", effective=False
-    )
+    authenticated_rate: str = option("RATE_LIMIT_AUTHENTICATED", kinds.rate, "1000/minute", "By principal.")
     service_rate: str = option(
-        "RATE_LIMIT_SERVICE", kinds.rate, "10000/minute", "By service principal.", effective=False
+        "RATE_LIMIT_SERVICE", kinds.rate, "10000/minute", "By principal, for service keys and the role service_role."
     )
     check_rate: str = option(
         "RATE_LIMIT_CHECK", kinds.rate, "1000/minute", "Policy checks over HTTP, by caller.", effective=False
     )
-    address_rate: str = option(
-        "RATE_LIMIT_ADDRESS", kinds.rate, "off", "By address, before authentication.", effective=False
-    )
-    strategy: str = option(
+    address_rate: str = option("RATE_LIMIT_ADDRESS", kinds.rate, "off", "By address, before authentication.")
+    strategy: RateStrategy = option(
         "RATE_LIMIT_STRATEGY", kinds.choice("sliding-window", "fixed-window", "moving-window", "gcra"),
-        "sliding-window", "How requests are counted.", effective=False,
+        "sliding-window", "How requests are counted.",
     )  # fmt: skip
     fail_closed: bool = option(
-        "RATE_LIMIT_FAIL_CLOSED", kinds.boolean, "false", "Refuse when the storage is down.", effective=False
+        "RATE_LIMIT_FAIL_CLOSED", kinds.boolean, "false", "Refuse with 503 while the storage is down, at every limit."
+    )
+    exempt_networks: tuple[Network, ...] = option(
+        "RATE_LIMIT_EXEMPT_NETWORKS", kinds.networks, "",
+        "Networks whose requests count only where a route has a limit of its own.",
+    )  # fmt: skip
+    exempt_keys: tuple[str, ...] = option(
+        "RATE_LIMIT_EXEMPT_KEYS", kinds.words, "", "Ids of API keys, or names of static ones, that are exempt likewise."
+    )
+    rate_message: str | None = option(
+        "RATE_LIMIT_MESSAGE", kinds.text, None, "What a caller over a limit is told; default: a sentence of ours."
+    )
+    legacy_rate_headers: bool = option(
+        "RATE_LIMIT_LEGACY_HEADERS", kinds.boolean, "false", "Send X-RateLimit-Limit, -Remaining and -Reset too."
     )
 
 

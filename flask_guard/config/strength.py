@@ -52,7 +52,7 @@ def name_key_entry(position: int, entry: Mapping[str, Any]) -> str:
 def find_weak_secrets(settings: Settings, *, flask_secret: Any = None) -> Iterator[Finding]:
     """Yield a finding for each secret that is too weak, and for each that serves two purposes.
 
-    flask_secret: Flask's SECRET_KEY, which is not judged, only compared.
+    flask_secret: Flask's SECRET_KEY, which signs sessions and CSRF tokens.
     """
     configured = [*_signing_secrets(settings), *_encryption_secrets(settings), *_flask_secrets(flask_secret)]
     for one in configured:
@@ -108,7 +108,12 @@ def _flask_secrets(flask_secret: Any) -> Iterator[_Configured]:
     if isinstance(flask_secret, bytes):
         flask_secret = flask_secret.decode("latin-1")
     if isinstance(flask_secret, str) and flask_secret:
-        yield _Configured("SECRET_KEY", Secret(flask_secret))
+        yield _Configured("SECRET_KEY", Secret(flask_secret), _LEAST_PEPPER_BYTES)
+
+
+def find_weak_flask_secret(flask_secret: Any) -> str | None:
+    """Return what is weak about a secret that signs Flask's sessions, in words that fit after its name."""
+    return next(filter(None, map(_find_weakness, _flask_secrets(flask_secret))), None)
 
 
 def _find_weakness(one: _Configured) -> str | None:

@@ -29,7 +29,7 @@ from .tables import metadata
 
 # The newest revision in `migrations/versions`: what a new database is stamped with, so that later
 # revisions apply to it. Written here because Alembic, which could tell, is optional.
-HEAD_REVISION = "0001"
+HEAD_REVISION = "0002"
 
 VERSION_TABLE = "guard_alembic_version"
 
@@ -76,6 +76,30 @@ def create_schema(database: Database) -> None:
         if is_new:
             version_table.create(connection, checkfirst=True)
             connection.execute(version_table.insert().values(version_num=HEAD_REVISION))
+
+
+class PreparedDatabase:
+    """A database as stores use it: Guard's tables are there when a transaction begins.
+
+    They are looked for before the first transaction, and again after a fault: it may be they that are gone.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._is_ready = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Yield a connection as `Database.transaction` does. Raises StoreUnavailable, also as `ensure_schema`."""
+        try:
+            if not self._is_ready:
+                ensure_schema(self._database)
+                self._is_ready = True
+            with self._database.transaction() as connection:
+                yield connection
+        except StoreUnavailable:
+            self._is_ready = False
+            raise
 
 
 @contextmanager

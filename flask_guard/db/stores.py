@@ -7,18 +7,17 @@ Rule: a store answers, or raises StoreUnavailable; it never guesses.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Update, bindparam, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Row, Update, bindparam, delete, func, insert, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import Conflict, StoreUnavailable
 from ..values import ApiKeyRecord
 from .engine import Database
-from .schema import ensure_schema
+from .schema import PreparedDatabase
 from .tables import UtcDateTime, api_keys
 
 # Built once: it is what a request waits for.
@@ -29,19 +28,18 @@ class SqlApiKeyStore:
     """Keeps API keys in `guard_api_keys`. See `protocols.ApiKeyStore` for what each method promises."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
-        self._is_ready = False
+        self._database = PreparedDatabase(database)
 
     def add(self, record: ApiKeyRecord) -> None:
         self._insert(record)
 
     def find_by_digest(self, digest: str) -> ApiKeyRecord | None:
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             row = connection.execute(_BY_DIGEST, {"digest": digest}).one_or_none()
         return None if row is None else _read_record(row)
 
     def find_by_id(self, key_id: str) -> ApiKeyRecord | None:
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             row = connection.execute(select(api_keys).where(api_keys.c.id == key_id)).one_or_none()
         return None if row is None else _read_record(row)
 
@@ -53,13 +51,13 @@ class SqlApiKeyStore:
             query = query.where(api_keys.c.tenant == tenant)
         if kind is not None:
             query = query.where(api_keys.c.kind == kind)
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             rows = connection.execute(query).all()
         return [_read_record(row) for row in rows]
 
     def revoke(self, key_id: str, at: datetime) -> bool:
         first = func.coalesce(api_keys.c.revoked_at, literal(at, UtcDateTime))
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             done = connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=first))
         return done.rowcount == 1
 
@@ -72,14 +70,14 @@ class SqlApiKeyStore:
         return self._insert(by, after=end)
 
     def delete(self, key_id: str) -> bool:
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             done = connection.execute(delete(api_keys).where(api_keys.c.id == key_id))
         return done.rowcount == 1
 
     def touch(self, key_id: str, at: datetime, *, not_after: datetime) -> None:
         last = api_keys.c.last_used_at
         is_due = or_(last.is_(None), last <= not_after)
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(update(api_keys).where(api_keys.c.id == key_id, is_due).values(last_used_at=at))
 
     def _insert(self, record: ApiKeyRecord, *, after: Update | None = None) -> bool:
@@ -89,7 +87,7 @@ class SqlApiKeyStore:
         chained one would be logged.
         """
         try:
-            with self._transaction() as connection:
+            with self._database.transaction() as connection:
                 if after is not None and connection.execute(after).rowcount != 1:
                     return False
                 connection.execute(insert(api_keys).values(_write_record(record)))
@@ -97,19 +95,6 @@ class SqlApiKeyStore:
         except IntegrityError:
             taken = f"tenant {record.tenant!r} has a live key named {record.name!r} already"
         raise Conflict("A live key of this name exists.", detail=taken)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        try:
-            if not self._is_ready:
-                ensure_schema(self._database)
-                self._is_ready = True
-            with self._database.transaction() as connection:
-                yield connection
-        except StoreUnavailable:
-            # It may be the tables that are gone: look again before the next use.
-            self._is_ready = False
-            raise
 
 
 def _write_record(record: ApiKeyRecord) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import Column, DateTime, Dialect, Index, MetaData, String, Table, Text, func, text
+from sqlalchemy import Column, DateTime, Dialect, Index, Integer, MetaData, String, Table, Text, func, text
 from sqlalchemy.types import TypeDecorator
 
 PREFIX = "guard_"
@@ -65,4 +65,21 @@ Index(
     unique=True,
     sqlite_where=api_keys.c.revoked_at.is_(None),
     postgresql_where=api_keys.c.revoked_at.is_(None),
+)
+
+# What browsers reported against content security policies. digest: SHA-256 in hex of the four columns after it, or
+# "dropped" in the one row whose count is that of the reports there was no room for.
+csp_reports = Table(
+    "guard_csp_reports",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("directive", String(64), nullable=False),
+    Column("blocked", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("disposition", String(16), nullable=False),
+    Column("source_file", Text),
+    Column("line", Integer),
+    Column("count", Integer, nullable=False),
+    Column("first_seen", UtcDateTime, nullable=False),
+    Column("last_seen", UtcDateTime, nullable=False),
 )

@@ -9,18 +9,16 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 _METHOD: Final = re.compile(r"[A-Z]{1,20}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class AccessEvent:
+class AccessEvent(NamedTuple):
     """One request and its answer.
 
     route: the template, such as "/notes/<int:id>"; None when no route matched. actor: the principal's id.
-    code: that of the refusal. matched_rule_id: the policy rule that decided.
+    client: its address. code: that of the refusal. matched_rule_id: the policy rule that decided.
     """
 
     method: str
@@ -31,6 +29,7 @@ class AccessEvent:
     trace_id: str | None = None
     actor: str | None = None
     tenant: str | None = None
+    client: str | None = None
     resource_id: str | None = None
     matched_rule_id: str | None = None
     code: str | None = None
@@ -68,6 +67,7 @@ def _list_facts(event: AccessEvent) -> dict[str, Any]:
         "duration_ms": round(event.duration_ms, 3),
         "actor": event.actor,
         "tenant": event.tenant,
+        "client": event.client,
         "resource_id": event.resource_id,
         "matched_rule_id": event.matched_rule_id,
         "code": event.code,

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import sys
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from ..config.sections import Environment, LogSettings
-from .scrub import describe, scrub_members, scrub_text
+from .scrub import describe, is_harmless, scrub_members, scrub_text
 
 LOGGER_NAME: Final = "flask_guard"
 
@@ -32,6 +34,7 @@ DEFAULT_LEVELS: Final[Mapping[str, int]] = {
 _PLAIN_NAMES: Final = frozenset(
     {
         "actor",
+        "client",
         "code",
         "duration_ms",
         "event",
@@ -59,15 +62,14 @@ _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e
 _to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """What is shown of one record, scrubbed. time: ISO 8601 in UTC with milliseconds."""
 
     time: str
     level: str
     logger: str
     message: str
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = MappingProxyType({})
     exception: str | None = None
 
 
@@ -84,8 +86,14 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = _read(record)
-        members = {"time": line.time, "level": line.level, **self._origin, "logger": line.logger}
-        members |= {"message": line.message, **line.facts}
+        members = {
+            "time": line.time,
+            "level": line.level,
+            **self._origin,
+            "logger": line.logger,
+            "message": line.message,
+            **line.facts,
+        }
         if line.exception is not None:
             members["exception"] = line.exception
         return _to_json(members)
@@ -159,38 +167,51 @@ def _has_handler(logger: logging.Logger) -> bool:
 
 
 def _read(record: logging.LogRecord) -> Line:
-    time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    time = _show_time(record.created)
     try:
+        message, facts = _read_message(record), _read_facts(record)
+        if not is_harmless(message, facts, plain=_PLAIN_NAMES):
+            message, facts = scrub_text(message), scrub_members(facts, plain=_PLAIN_NAMES)
+        if not _RESERVED.isdisjoint(facts):
+            facts = {f"guard_{name}" if name in _RESERVED else name: value for name, value in facts.items()}
         return Line(
-            time=time.replace("+00:00", "Z"),
+            time=time,
             level=record.levelname.lower(),
             logger=record.name,
-            message=_read_message(record),
-            facts=_read_facts(record),
+            message=message,
+            facts=facts,
             exception=_read_exception(record),
         )
     except Exception as exc:  # a foreign object in the record may raise anything when it is looked at
         fault = f"a record that cannot be shown ({type(exc).__name__})"
-        return Line(time=time.replace("+00:00", "Z"), level="error", logger=str(record.name), message=fault)
+        return Line(time=time, level="error", logger=str(record.name), message=fault)
+
+
+def _show_time(created: float) -> str:
+    fraction, second = math.modf(created)
+    second_after, milliseconds = divmod(round(fraction * 1e6) // 1000, 1000)
+    return f"{_show_second(int(second) + second_after)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=1)
+def _show_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _read_message(record: logging.LogRecord) -> str:
     try:
-        return scrub_text(record.getMessage())
+        return record.getMessage()
     except Exception:  # arguments that do not fit, or that cannot be printed
-        return scrub_text(f"{describe(record.msg)} with arguments that do not fit: {describe(record.args)}")
+        return f"{describe(record.msg)} with arguments that do not fit: {describe(record.args)}"
 
 
-def _read_facts(record: logging.LogRecord) -> dict[str, Any]:
+def _read_facts(record: logging.LogRecord) -> dict[Any, Any]:
     facts = getattr(record, "guard", None)
     if facts is None:
         return {}
     if not isinstance(facts, Mapping):
         facts = {"facts": facts}
-    scrubbed = scrub_members(facts, plain=_PLAIN_NAMES)
-    return {
-        f"guard_{name}" if name in _RESERVED else name: value for name, value in scrubbed.items() if value is not None
-    }
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def _read_exception(record: logging.LogRecord) -> str | None:

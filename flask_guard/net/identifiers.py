@@ -18,14 +18,16 @@ _TRACEPARENT: Final = re.compile(
     r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?\Z"
 )
 
-_DRAWN_AT_ONCE: Final = 64
-# 32 hex digits for each id to come. A forked process must not hand out those of its parent.
-_random: Final[list[str]] = []
+_MADE_AT_ONCE: Final = 64
+# Ids to come. A forked process must not hand out those of its parent.
+_made: Final[list[str]] = []
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_random.clear)
+    os.register_at_fork(after_in_child=_made.clear)
 
-# The two highest bits of this digit are the variant 10 (RFC 9562, section 4.1); the two lower stay random.
-_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+# Version 4 and the variant 10 are the highest bits of two of the 16 bytes (RFC 9562, section 5.4).
+_VERSION: Final = bytes(0x40 | byte & 0x0F for byte in range(256))
+_VARIANT: Final = bytes(0x80 | byte & 0x3F for byte in range(256))
+_GROUPS: Final = re.compile("(.{8})(.{4})(.{4})(.{4})(.{12})")
 
 
 def choose_request_id(raw: str | None) -> str:
@@ -41,17 +43,19 @@ def choose_request_id(raw: str | None) -> str:
 def make_request_id() -> str:
     """Return a random UUID of version 4 as text (RFC 9562, section 5.4)."""
     try:
-        digits = _random.pop()
+        return _made.pop()
     except IndexError:
-        digits = _draw()
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
+        made, *others = _make_many()
+        _made.extend(others)
+        return made
 
 
-def _draw() -> str:
-    """Ask the system for the randomness of many ids at once; one call for each costs more than the id itself."""
-    drawn = os.urandom(16 * _DRAWN_AT_ONCE).hex()
-    _random.extend(drawn[start : start + 32] for start in range(32, len(drawn), 32))
-    return drawn[:32]
+def _make_many() -> list[str]:
+    """Make many ids at once: asking the system for randomness costs more than an id, and so does writing one alone."""
+    drawn = bytearray(os.urandom(16 * _MADE_AT_ONCE))
+    drawn[6::16] = drawn[6::16].translate(_VERSION)
+    drawn[8::16] = drawn[8::16].translate(_VARIANT)
+    return ["-".join(groups) for groups in _GROUPS.findall(drawn.hex())]
 
 
 def parse_traceparent(raw: str | None) -> str | None:

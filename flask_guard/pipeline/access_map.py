@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..net.fences import Fence
 from .plan import Plan, PlanTable
 from .rules import Access
 
-LOCK_VERSION = 1
+LOCK_VERSION = 2
 _OPENNESS = {Access.PUBLIC: 0, Access.OPTIONAL: 1, Access.AUTHENTICATED: 2}
 
 
@@ -23,6 +24,8 @@ class AccessRow:
 
     requirement: the policy as text, empty for none. origin: where the access was set.
     replaced: the deciding steps that a function of the application stands in for.
+    networks: whose addresses alone may ask. limits: those of the route's own. unlimited, no_csrf: why it is excepted.
+    cors: the origins whose pages may read it in place of the common ones.
     is_enforced: False where nothing is refused (GUARD_DEFAULT_ACCESS=report-only).
     """
 
@@ -36,6 +39,12 @@ class AccessRow:
     lifted: tuple[str, ...]
     max_body_bytes: int | None
     replaced: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    unlimited: str = ""
+    no_csrf: str = ""
+    cors: tuple[str, ...] = ()
+    csp: str = ""
     is_enforced: bool = True
 
     @property
@@ -50,6 +59,15 @@ class AccessRow:
             words.append(self.access)
         if self.requirement:
             words.append(self.requirement)
+        if self.networks:
+            words.append(f"from {' and '.join(self.networks)}")
+        words += self.limits
+        if self.no_csrf:
+            words.append("no_csrf")
+        if self.cors:
+            words.append(f"cors({', '.join(self.cors)})")
+        if self.csp:
+            words.append(f"csp({self.csp})")
         return "; ".join([*words, *self.replaced])
 
 
@@ -74,8 +92,28 @@ def _row(plan: Plan, paths: Sequence[str], is_enforced: bool) -> AccessRow:
         lifted=plan.lifted,
         max_body_bytes=plan.max_body_bytes,
         replaced=plan.replaced,
+        networks=tuple(_show_fence(fence) for fence in plan.fences),
+        limits=tuple(rule.describe() for rule, _methods in plan.limits),
+        unlimited=plan.unlimited,
+        no_csrf=plan.no_csrf,
+        cors=_show_cors(plan),
+        csp=plan.csp or "",
         is_enforced=is_enforced,
     )
+
+
+def _show_fence(fence: Fence) -> str:
+    return ", ".join(map(str, fence.networks)) + (" else 404" if fence.status == 404 else "")
+
+
+def _show_cors(plan: Plan) -> tuple[str, ...]:
+    """Return what a route's own cors() comes to, with the settings; empty without one."""
+    if plan.cors is None or plan.cors_answers is None:
+        return ()
+    policy = plan.cors_answers.policy
+    shown = [*(policy.origins or ("nobody",)), *(["with credentials"] if policy.credentials else [])]
+    lists = {"methods": policy.methods, "headers": policy.headers, "expose": policy.expose}
+    return (*shown, *(f"{name} {' '.join(values)}" for name, values in lists.items() if values))
 
 
 def dump_lock(rows: Iterable[AccessRow]) -> str:
@@ -97,7 +135,7 @@ def parse_lock(text: str) -> list[AccessRow]:
 
 def _parse_row(entry: dict[str, Any]) -> AccessRow:
     Access(entry["access"])  # a word that is none would be compared as if it were
-    lists = {name: tuple(entry.get(name, ())) for name in ("paths", "lifted", "replaced")}
+    lists = {name: tuple(entry.get(name, ())) for name in ("paths", "lifted", "replaced", "networks", "limits", "cors")}
     return AccessRow(**{**entry, **lists})
 
 
@@ -140,7 +178,7 @@ def _changed(before: AccessRow, after: AccessRow) -> list[Change]:
     title = f"~ {_title(after)}"
     changes = []
     if _asked(before) != _asked(after):
-        changes.append(Change(_opens(before, after), f"{title}: was {before.asks}, is {after.asks}"))
+        changes.append(Change(_opens(before, after), f"{title}: was {_told(before)}, is {_told(after)}"))
     if before.paths != after.paths:
         is_new = not set(after.paths) <= set(before.paths)
         changes.append(Change(is_new, f"{title}: was at {' '.join(before.paths)}"))
@@ -152,17 +190,39 @@ def _changed(before: AccessRow, after: AccessRow) -> list[Change]:
 
 def _asked(row: AccessRow) -> tuple[object, ...]:
     """What is compared: not the words, because a policy may describe itself by the word for an access."""
-    return row.access, row.requirement, row.is_enforced, row.replaced
+    return row.access, row.requirement, row.is_enforced, row.replaced, _edge_of(row)
+
+
+def _told(row: AccessRow) -> str:
+    return f"{row.asks}; unlimited" if row.unlimited else row.asks
+
+
+def _edge_of(row: AccessRow) -> tuple[object, ...]:
+    """What the edge asks of a caller before any credential counts."""
+    return row.networks, row.limits, bool(row.unlimited), bool(row.no_csrf), row.cors, row.csp
 
 
 def _opens(before: AccessRow, after: AccessRow) -> bool:
     if before.is_enforced != after.is_enforced:
         return before.is_enforced
+    if _edge_of(before) != _edge_of(after) and not _only_closes(before, after):
+        return True
     if after.replaced != before.replaced:
         return True  # also when the rules decide again: the function may have refused more than they do
     if before.requirement and before.requirement != after.requirement:
         return True
     return _OPENNESS[Access(after.access)] < _OPENNESS[Access(before.access)]
+
+
+def _only_closes(before: AccessRow, after: AccessRow) -> bool:
+    """Say whether the edge asks all that it did and perhaps more; anything else counts as opening."""
+    keeps_fence = before.networks == after.networks or not before.networks
+    keeps_limits = set(before.limits) <= set(after.limits) and bool(before.unlimited) >= bool(after.unlimited)
+    keeps_browsers = bool(before.no_csrf) >= bool(after.no_csrf) and (before.cors, before.csp) == (
+        after.cors,
+        after.csp,
+    )
+    return keeps_fence and keeps_limits and keeps_browsers
 
 
 def _takes_more(before: AccessRow, after: AccessRow) -> bool:

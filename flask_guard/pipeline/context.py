@@ -14,7 +14,7 @@ from werkzeug.local import LocalProxy
 
 from ..limits.payload import BoundedInput
 from ..tenancy.scope import find_scoped_tenant
-from ..values import ANONYMOUS, NO_TENANT, Decision, Principal, Tenant
+from ..values import ANONYMOUS, NO_TENANT, Client, Decision, Principal, Tenant
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -28,19 +28,27 @@ class RequestContext:
 
     now: seconds since the epoch at arrival. started_ns: the monotonic clock at arrival.
     body: the bounded input, None for a request without a body.
+    client: who sent it, as `net.addresses` tells. is_charged: the limits have counted it.
+    rate_headers: what the caller is told of its limits. nonce: that of the content policy, None until asked for.
     answers_credentials: the answer holds a token or key that was just made, so no cache may keep it.
+    clears_browser: the answer has the browser forget what it keeps of this site.
     """
 
     __slots__ = (
         "answers_credentials",
         "body",
+        "clears_browser",
         "client",
         "decision",
         "environ",
+        "is_charged",
+        "is_handed_over",
         "method",
+        "nonce",
         "now",
         "plan",
         "principal",
+        "rate_headers",
         "refusal_code",
         "request_id",
         "route",
@@ -51,7 +59,7 @@ class RequestContext:
     )
 
     def __init__(
-        self, environ: dict[str, Any], *, runtime: Runtime, request_id: str, now: float, started_ns: int
+        self, environ: dict[str, Any], *, runtime: Runtime, client: Client, request_id: str, now: float, started_ns: int
     ) -> None:
         self.environ = environ
         self.runtime = runtime
@@ -59,7 +67,7 @@ class RequestContext:
         self.now = now
         self.started_ns = started_ns
         self.method: str = environ["REQUEST_METHOD"]
-        self.client: str = environ.get("REMOTE_ADDR", "")
+        self.client = client
         self.principal: Principal = ANONYMOUS
         self.plan: Plan | None = None
         self.body: BoundedInput | None = None
@@ -69,6 +77,11 @@ class RequestContext:
         self.trace_id: str | None = None
         self.status: int = 0
         self.answers_credentials: bool = False
+        self.clears_browser: bool = False
+        self.is_charged: bool = False
+        self.is_handed_over: bool = False
+        self.nonce: str | None = None
+        self.rate_headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def tenant(self) -> Tenant:

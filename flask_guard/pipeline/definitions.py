@@ -13,9 +13,11 @@ from typing import Any, Literal
 
 from ..browser.headers import HeaderRule
 from ..errors import ConfigError
+from .binder import Registration, require_known_step
 from .discover import Endpoint
-from .rules import Annotations, Rule, as_methods, as_rules
-from .steps import Position, Registration, require_known_step
+from .rules import Annotations, Rule, as_methods
+from .steps import Position
+from .words import as_rules
 
 HealthCheck = Callable[[], Any]
 DATABASE_CHECK = "db"  # the check of Guard's own database, which no other may stand in for
@@ -36,13 +38,14 @@ class RouteHeader:
 
 @dataclass(slots=True)
 class Definitions:
-    """The definitions of one Guard."""
+    """The definitions of one Guard. limiter: its Flask-Limiter, None until the application asks for it."""
 
     annotations: Annotations = field(default_factory=Annotations)
     patterns: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
     registrations: list[Registration] = field(default_factory=list)
     headers: list[RouteHeader] = field(default_factory=list)
     health_checks: dict[str, HealthCheck] = field(default_factory=dict)
+    limiter: Any = None
 
     def add_rules(self, patterns: Mapping[str, Any]) -> None:
         for pattern, words in patterns.items():

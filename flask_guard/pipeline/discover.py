@@ -74,7 +74,10 @@ def find_levels(app: Flask, endpoint: Endpoint, patterns: Patterns, *, method: s
         levels += [Level(f"class {cls.__qualname__}", rules_of(cls), is_wide=True) for cls in classes]
     levels.append(Level(f"view {endpoint.name}", rules_of(endpoint.view)))
     if view_class is not None and issubclass(view_class, MethodView):
-        levels.append(Level(f"method {endpoint.name}.{method.lower()}", _method_rules(view_class, method)))
+        rules = _method_rules(view_class, method)
+        levels.append(
+            Level(f"method {endpoint.name}.{method.lower()}", rules, methods=_answered_by(view_class, method))
+        )
     return [level for level in levels if level.rules]
 
 
@@ -83,6 +86,13 @@ def _pattern_levels(endpoint: str, patterns: Patterns) -> list[Level]:
     matching = [pattern for pattern in patterns if fnmatchcase(endpoint, pattern)]
     matching.sort(key=lambda pattern: (pattern == endpoint, len(pattern)))
     return [Level(f"pattern {pattern!r}", patterns[pattern], is_wide=True) for pattern in matching]
+
+
+def _answered_by(view_class: type[View], method: str) -> frozenset[str]:
+    """Return the methods that the function of a method answers: HEAD goes to get() unless there is a head()."""
+    if method in ("GET", "HEAD") and not hasattr(view_class, "head"):
+        return frozenset({"GET", "HEAD"})
+    return frozenset({method})
 
 
 def _method_rules(view_class: type[View], method: str) -> tuple[Rule, ...]:

@@ -13,15 +13,19 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
-from ..browser.headers import NO_STORE, NO_STORE_AUTHENTICATED, HeaderRule, apply_header_rules
-from ..errors import BodyTooLarge
+from ..browser.cors import merge_vary
+from ..browser.headers import CLEAR_SITE_DATA, NO_STORE, NO_STORE_AUTHENTICATED, HeaderRule, apply_header_rules
+from ..config.settings import Settings
+from ..errors import BodyTooLarge, ConfigError, Refusal
 from ..limits.payload import BoundedInput
+from ..limits.server_input import ServerInput, find_announced_length
 from ..logs.access import AccessEvent, access_level, log_access
 from ..net.identifiers import choose_request_id, parse_traceparent
 from ..values import ANONYMOUS
 from .answers import Refused, internal_error, render
 from .context import ENVIRON_KEY, RequestContext
 from .failures import log_failure, refuse_now
+from .proxy_fix import PROXY_FIX_FAULT, PROXY_FIX_KEY
 from .runtime import Runtime
 
 access_logger = logging.getLogger("flask_guard.access")
@@ -37,7 +41,9 @@ class Edge:
         self.runtime = runtime
         self.wsgi_app = wsgi_app
         self._complete = runtime.headers.complete
+        self._read_client = runtime.client_reader.read
         self._clock = runtime.clock
+        self._probe_paths = _find_probe_paths(runtime.settings)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         context = self.open_context(environ)
@@ -52,10 +58,22 @@ class Edge:
                 apply_header_rules(sent, rules)
             if context.answers_credentials:
                 apply_header_rules(sent, _NO_STORE_RULES)
-            complete(sent, self._extra_headers(context), status=status)
-            return held.begin(status, sent, exc_info)
+            complete(
+                sent,
+                self._extra_headers(context, sent),
+                status=status,
+                is_secure=context.client.scheme == "https",
+                policy=context.plan.policy if context.plan else None,
+                nonce=context.nonce,
+            )
+            write = held.begin(status, sent, exc_info)
+            if context.is_handed_over:
+                self._end(context)
+            return write
 
         try:
+            if PROXY_FIX_KEY in environ:
+                raise ConfigError(PROXY_FIX_FAULT)
             if self.runtime.plans is None:
                 self.runtime.compile()
             answer = self.wsgi_app(environ, start)
@@ -64,16 +82,20 @@ class Edge:
                 raise
             answer = self._fail(context, start, exc)
         held.release()
-        self._log(context)
-        # A cycle would keep the body of every request alive until the garbage collector finds it.
-        context.environ, context.body = {}, None
+        context.is_handed_over = True
+        if context.status:  # else there is middleware that asks the application when its answer is read
+            self._end(context)
         return answer
 
     def open_context(self, environ: dict[str, Any]) -> RequestContext:
         """Put a new RequestContext into the environment and return it."""
+        client = self._read_client(environ)
+        if environ.get("PATH_INFO") in self._probe_paths:
+            self._give_host(environ)
         context = RequestContext(
             environ,
             runtime=self.runtime,
+            client=client,
             request_id=choose_request_id(environ.get("HTTP_X_REQUEST_ID")),
             now=self._clock(),
             started_ns=time.perf_counter_ns(),
@@ -84,24 +106,46 @@ class Edge:
         self.bound_body(context)
         return context
 
+    def _give_host(self, environ: dict[str, Any]) -> None:
+        """Have a probe ask for a host of ours: an orchestrator asks by an address that nobody can list.
+
+        Flask refuses a foreign host before it looks for a route, so that no rule of the route could except it.
+        """
+        trusted = self.runtime.app.config["TRUSTED_HOSTS"]
+        if trusted:
+            environ["HTTP_HOST"] = trusted[0].removeprefix(".")
+
     def bound_body(self, context: RequestContext) -> None:
         """Put a bounded input in the place of the body, if there is one and it is not bounded yet."""
         environ = context.environ
-        if context.body is not None or not _has_body(environ) or self.runtime.is_report_only:
+        # A server that marks the end of the body (HTTP/2) may announce neither size nor coding.
+        has_body = (
+            environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in environ or environ.get("wsgi.input_terminated")
+        )
+        if not has_body or context.body is not None or self.runtime.is_report_only:
             return
 
-        def refuse(limit_bytes: int) -> Refused:
-            refusal = BodyTooLarge(detail=f"more than {limit_bytes} bytes sent")
+        def refuse(refusal: Refusal) -> Refused:
             return refuse_now(context, refusal, self.runtime.error_formatter)
 
-        limit_bytes = self.runtime.settings.limits.max_body_bytes
-        context.body = environ["wsgi.input"] = BoundedInput(environ["wsgi.input"], limit_bytes, refuse)
+        def refuse_large(limit_bytes: int) -> Refused:
+            return refuse(BodyTooLarge(detail=f"more than {limit_bytes} bytes sent"))
 
-    def _extra_headers(self, context: RequestContext) -> tuple[tuple[str, str], ...]:
-        request_id = ("X-Request-Id", context.request_id)
-        if context.principal is not ANONYMOUS:
-            return (request_id, NO_STORE_AUTHENTICATED)
-        return (request_id,)
+        stream = ServerInput(environ["wsgi.input"], find_announced_length(environ), refuse)
+        limit_bytes = self.runtime.settings.limits.max_body_bytes
+        context.body = environ["wsgi.input"] = BoundedInput(stream, limit_bytes, refuse_large)
+
+    def _extra_headers(self, context: RequestContext, sent: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+        """Return the headers of this request; the view's own win over them, but for Vary, which is added to."""
+        extra: tuple[tuple[str, str], ...] = (("X-Request-Id", context.request_id), *context.rate_headers)
+        plan = context.plan
+        cors = self.runtime.cors if plan is None or plan.cors_answers is None else plan.cors_answers
+        pairs = cors.for_answer(context.environ.get("HTTP_ORIGIN"))
+        if pairs:
+            extra += tuple(_without_vary(pairs, sent)) if _varies(sent) else pairs
+        if context.principal is not ANONYMOUS or context.nonce is not None:
+            extra += (NO_STORE_AUTHENTICATED,)
+        return (*extra, CLEAR_SITE_DATA) if context.clears_browser else extra
 
     @property
     def _common_headers(self) -> tuple[HeaderRule, ...]:
@@ -117,9 +161,14 @@ class Edge:
         start(f"{int(status)} {status.phrase}", headers, begun)
         return [body]
 
+    def _end(self, context: RequestContext) -> None:
+        """Write the access line and let go of the request: in a cycle its body would wait for the garbage collector."""
+        self._log(context)
+        context.environ, context.body = {}, None
+
     def _log(self, context: RequestContext) -> None:
         plan = context.plan
-        if (plan is not None and plan.is_quiet) or not access_logger.isEnabledFor(access_level(context.status)):
+        if (plan is not None and plan.is_probe) or not access_logger.isEnabledFor(access_level(context.status)):
             return
         principal = context.principal
         log_access(
@@ -133,10 +182,16 @@ class Edge:
                 trace_id=context.trace_id,
                 actor=principal.id if principal.is_authenticated else None,
                 tenant=principal.tenant,
+                client=context.client.address,
                 code=context.refusal_code,
                 matched_rule_id=context.decision.matched_rule_id if context.decision else None,
             ),
         )
+
+
+def _find_probe_paths(settings: Settings) -> frozenset[str]:
+    health, prefix = settings.health, settings.service.path_prefix
+    return frozenset(prefix + path for path in (*health.live_paths, *health.ready_paths))
 
 
 class HeldStart:
@@ -177,8 +232,17 @@ class HeldStart:
             self._begun = None
 
 
-def _has_body(environ: dict[str, Any]) -> bool:
-    """Say whether a body can be read. A server that marks its end (HTTP/2) may announce neither size nor coding."""
-    return bool(
-        environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in environ or environ.get("wsgi.input_terminated")
-    )
+def _varies(headers: list[tuple[str, str]]) -> bool:
+    for name, _value in headers:  # noqa: SIM110  # any() takes three times as long
+        if len(name) == 4 and name.lower() == "vary":
+            return True
+    return False
+
+
+def _without_vary(pairs: Iterable[tuple[str, str]], sent: list[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+    """Yield the pairs but Vary, which is added to the one that is there: both say what the answer depends on."""
+    for name, value in pairs:
+        if name == "Vary":
+            merge_vary(sent, value)
+        else:
+            yield name, value

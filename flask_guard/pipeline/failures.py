@@ -15,7 +15,7 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from ..errors import FieldFault, Refusal, ValidationFailed
+from ..errors import FieldFault, RateLimitUnavailable, Refusal, ValidationFailed
 from ..protocols import ErrorFormatter
 from .answers import Refused, from_http_error, from_refusal, make_response
 from .context import RequestContext, find_request_context
@@ -60,7 +60,9 @@ def log_refusal(context: RequestContext, refusal: Refusal) -> None:
     """Log why a request was refused. The detail is for the operator; the caller was told `refusal.text`."""
     context.refusal_code = refusal.code
     level = logging.ERROR if refusal.status >= 500 else logging.INFO
-    cause = refusal.__cause__ if level == logging.ERROR else None
+    # An outage of the limits' storage is told once, by the limits.
+    has_cause = level == logging.ERROR and not isinstance(refusal, RateLimitUnavailable)
+    cause = refusal.__cause__ if has_cause else None
     facts = _list_facts(context, refusal, event="refused")
     refusal_logger.log(level, "refused: %s", refusal.detail or refusal.text, exc_info=cause, extra={"guard": facts})
 
@@ -80,6 +82,7 @@ def _list_facts(context: RequestContext, refusal: Refusal, *, event: str) -> dic
         "status": refusal.status,
         "method": context.method,
         "route": context.route,
+        "client": context.client.address,
         "request_id": context.request_id,
     }
 
@@ -102,6 +105,10 @@ class FailureHandlers:
         if "sqlalchemy" in sys.modules:
             integrity = importlib.import_module("flask_guard.db.integrity")
             self._register(app, integrity.IntegrityError, lambda error: self.on_refusal(integrity.as_refusal(error)))
+        if app.extensions.get("limiter"):
+            foreign = importlib.import_module("flask_guard.pipeline.foreign_limiter")
+            foreign.name_storage_failures(app)
+            self._register(app, foreign.StorageError, lambda error: self.on_refusal(foreign.as_refusal(error)))
         if "marshmallow" in sys.modules:
             self._register(app, sys.modules["marshmallow"].ValidationError, self.on_invalid)
 
@@ -112,6 +119,10 @@ class FailureHandlers:
     def on_http_error(self, error: HTTPException) -> Any:
         if error.response is not None or error.code is None or error.code < 400:
             return error
+        if error.code in (429, 500) and "flask_limiter" in sys.modules:
+            refusal = importlib.import_module("flask_guard.pipeline.foreign_limiter").as_refusal(error)
+            if refusal is not None:
+                return self.on_refusal(refusal)
         context = find_request_context()
         problem = from_http_error(error, request_id=context.request_id if context else "")
         if context is not None:

@@ -12,9 +12,13 @@ from dataclasses import dataclass, field
 
 from ..authz.policies import AllOf, Policy
 from ..config.sections import DefaultAccess
+from ..limits.rule import LimitRule
+from ..net.fences import Fence
+from .cors_rule import CorsRule
 from .rules import Access, Rule
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# What GUARD_DEFAULT_ACCESS=public-read opens.
+_READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +26,13 @@ class Level:
     """The rules written at one place. name: for people, such as "blueprint admin".
 
     is_wide: the place is about several routes, which need not all answer the methods that a rule names.
+    methods: those that the place is about, None for all.
     """
 
     name: str
     rules: tuple[Rule, ...]
     is_wide: bool = False
+    methods: frozenset[str] | None = None
 
 
 @dataclass(slots=True)
@@ -34,6 +40,7 @@ class Merged:
     """What the rules of a route say about one method.
 
     lifted: requirements that a public inside of them has set aside.
+    limits: each with the methods that it counts together, None for all.
     """
 
     access: Access
@@ -43,7 +50,13 @@ class Merged:
     lifted: list[str] = field(default_factory=list)
     max_body_bytes: int | None = None
     json_kinds: frozenset[str] = frozenset({"object"})
-    is_quiet: bool = False
+    limits: list[tuple[LimitRule, frozenset[str] | None]] = field(default_factory=list)
+    unlimited: str = ""
+    no_csrf: str = ""
+    csp: str | None = None
+    cors: CorsRule | None = None
+    fences: list[Fence] = field(default_factory=list)
+    is_probe: bool = False
 
     @property
     def requirement(self) -> Policy | None:
@@ -54,7 +67,7 @@ class Merged:
 
 def default_for(method: str, default: DefaultAccess) -> Access:
     """Return what a method without a rule asks for. An open default still refuses a bad credential."""
-    if default == "public" or (default == "public-read" and method in SAFE_METHODS):
+    if default == "public" or (default == "public-read" and method in _READING_METHODS):
         return Access.OPTIONAL
     return Access.AUTHENTICATED
 
@@ -68,11 +81,22 @@ def merge(levels: Iterable[Level], *, method: str, default: DefaultAccess) -> tu
         faults += _find_contradictions(level.name, rules)
         _apply_access(merged, level.name, rules)
         _apply_requirements(merged, level.name, rules)
-        for rule in rules:
-            merged.max_body_bytes = rule.max_body_bytes or merged.max_body_bytes
-            merged.json_kinds = rule.json_kinds or merged.json_kinds
-            merged.is_quiet = rule.is_quiet or merged.is_quiet
+        _apply_settings(merged, rules)
+        merged.limits += [(rule.limit, rule.methods or level.methods) for rule in rules if rule.limit is not None]
+        merged.fences += [rule.fence for rule in rules if rule.fence is not None]
     return merged, faults
+
+
+def _apply_settings(merged: Merged, rules: Sequence[Rule]) -> None:
+    """Replace what the levels outside said; of two rules of one level that can both be meant, the later one counts."""
+    for rule in rules:
+        merged.max_body_bytes = rule.max_body_bytes or merged.max_body_bytes
+        merged.json_kinds = rule.json_kinds or merged.json_kinds
+        merged.unlimited = rule.unlimited or merged.unlimited
+        merged.no_csrf = rule.no_csrf or merged.no_csrf
+        merged.csp = rule.csp or merged.csp
+        merged.cors = rule.cors or merged.cors
+        merged.is_probe = rule.is_probe or merged.is_probe
 
 
 def _find_contradictions(level: str, rules: Sequence[Rule]) -> list[str]:
@@ -80,9 +104,10 @@ def _find_contradictions(level: str, rules: Sequence[Rule]) -> list[str]:
     required = [rule for rule in rules if rule.policy is not None]
     if len(bases) > 1:
         return [f"{level} is {' and '.join(sorted(bases))} at once."]
-    sizes = {rule.max_body_bytes for rule in rules if rule.max_body_bytes is not None}
-    if len(sizes) > 1:
-        return [f"{level} has max_body() of {' and '.join(map(str, sorted(sizes)))} bytes at once."]
+    for said in ("max_body_bytes", "csp", "cors"):
+        doubled = {getattr(rule, said): rule.text for rule in rules if getattr(rule, said) is not None}
+        if len(doubled) > 1:
+            return [f"{level} has {' and '.join(sorted(doubled.values()))} at once."]
     if Access.PUBLIC in bases and required:
         return [f"{level} is public and has {required[0].text}; one of the two must go."]
     return []

@@ -15,10 +15,14 @@ from typing import Any
 from flask import Blueprint, Flask
 
 from ..authz.policies import Policy
-from ..browser.headers import HeaderRule
+from ..browser.headers import HeaderRule, PreparedPolicy
 from ..config.sections import DefaultAccess
 from ..errors import ConfigError
+from ..limits.rule import LimitRule
+from ..net.fences import Fence
 from ..values import Finding, Level
+from .cors_answers import CorsAnswers
+from .cors_rule import CorsRule
 from .discover import (
     Endpoint,
     Patterns,
@@ -33,6 +37,8 @@ from .merge import merge
 from .rules import Access, Annotations, Rule
 
 Step = Callable[[Any], Any]
+# A limit and the methods that it counts together, None for all.
+PlacedLimit = tuple[LimitRule, frozenset[str] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,9 @@ class Plan:
     before: the steps on the way in, each takes the RequestContext and returns None or a response.
     after: the steps on the way out, each takes the context and the response.
     origin: the level that set the access. lifted: requirements set aside by a public inside of them.
-    is_quiet: its requests leave no access line. headers: what the application adds to its answers.
+    unlimited, no_csrf: why the route is excepted. is_probe: its requests leave no access line.
+    headers: what the application adds to its answers. policy: its own content policy, None for the common one.
+    charge: counts a request that is refused before its step, None where nothing is counted.
     replaced: the deciding steps that a function of the application stands in for, in words.
     """
 
@@ -55,8 +63,17 @@ class Plan:
     lifted: tuple[str, ...] = ()
     max_body_bytes: int | None = None
     json_kinds: frozenset[str] = frozenset({"object"})
-    is_quiet: bool = False
+    limits: tuple[PlacedLimit, ...] = ()
+    unlimited: str = ""
+    no_csrf: str = ""
+    csp: str | None = None
+    cors: CorsRule | None = None
+    fences: tuple[Fence, ...] = ()
+    is_probe: bool = False
     headers: tuple[HeaderRule, ...] = ()
+    policy: PreparedPolicy | None = None
+    cors_answers: CorsAnswers | None = None
+    charge: Step | None = None
     replaced: tuple[str, ...] = ()
     before: tuple[Step, ...] = ()
     after: tuple[Callable[[Any, Any], Any], ...] = ()
@@ -116,11 +133,13 @@ def compile_plans(
         annotations.place(_rules_in(other, patterns))
     findings = list(_wrapped_findings(endpoints))
     faults = [*compiler.faults, *compiler.silent_rules(), *_dead_patterns(apps, patterns), *further_faults]
+    faults += annotations.find_idle()
     for said in _unplaced(annotations, endpoints, apps):
         if isinstance(said, Finding):
             findings.append(said)
         else:
             faults.append(said)
+    faults += _unequal_shares(plans)
     if faults:
         raise ConfigError(*dict.fromkeys(faults))
     findings += _replaced_findings(plans)
@@ -158,7 +177,13 @@ class _Compiler:
             lifted=tuple(merged.lifted),
             max_body_bytes=merged.max_body_bytes,
             json_kinds=merged.json_kinds,
-            is_quiet=merged.is_quiet,
+            limits=tuple(merged.limits),
+            unlimited=merged.unlimited,
+            no_csrf=merged.no_csrf,
+            csp=merged.csp,
+            cors=merged.cors,
+            fences=tuple(merged.fences),
+            is_probe=merged.is_probe,
         )
 
     def silent_rules(self) -> Iterable[str]:
@@ -168,6 +193,18 @@ class _Compiler:
             if missing and not (level.is_wide and fired):
                 names = ", ".join(sorted(missing))
                 yield f"{rule.text} on {level.name} is about {names}, which it does not answer."
+
+
+def _unequal_shares(plans: dict[str, dict[str, Plan]]) -> Iterable[str]:
+    """Yield a fault for each name that limits share which are not one limit: they would count apart."""
+    shares: dict[str, set[tuple[Any, Any]]] = {}
+    for plan in (plan for methods in plans.values() for plan in methods.values()):
+        for rule, _methods in plan.limits:
+            if rule.shared is not None:
+                shares.setdefault(rule.shared, set()).add((rule.text, rule.by))
+    for name, said in shares.items():
+        if len(said) > 1:
+            yield f"limit(shared={name!r}) has several texts or keys; routes that share a limit have the same."
 
 
 def _rules_in(app: Flask, patterns: Patterns) -> Iterable[Rule]:

@@ -2,8 +2,7 @@
 
 A rule is an annotation. The decorator returns the same object, so its place above or below `@app.route`
 cannot matter, and a wrapper that uses `functools.wraps` carries it along. `discover` finds them,
-`merge` makes one answer of them.
-Rule of this file: a rule that cannot mean anything is refused where it is written.
+`merge` makes one answer of them, `words` has what they may say.
 """
 
 from __future__ import annotations
@@ -17,13 +16,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NoReturn, TypeVar
 
-from ..authz.policies import Authenticated, Policy, refuse_bare_decorator
-from ..config.kinds import size_bytes
+from ..authz.policies import Policy
 from ..errors import ConfigError
+from ..limits.rule import LimitRule
+from ..net.fences import Fence
+from .cors_rule import CorsRule
 
 ATTRIBUTE = "__guard_rules__"
 HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"})
-JSON_KINDS = frozenset({"object", "array", "scalar"})
 
 Target = TypeVar("Target")
 
@@ -41,7 +41,8 @@ class Rule:
     """One thing that a decorator says. Compared by identity: two equal rules on two views are two rules.
 
     methods: the HTTP methods it is about, None for all. GET covers HEAD.
-    Exactly one of access, policy, max_body_bytes and json_kinds is set.
+    no_csrf, unlimited: the reason for the exception. is_probe: asked by a machine every few seconds.
+    Apart from `methods` and `reason`, one thing is set; a probe is unlimited too.
     """
 
     text: str
@@ -50,7 +51,13 @@ class Rule:
     policy: Policy | None = None
     max_body_bytes: int | None = None
     json_kinds: frozenset[str] | None = None
-    is_quiet: bool = False
+    limit: LimitRule | None = None
+    unlimited: str = ""
+    no_csrf: str = ""
+    csp: str | None = None
+    cors: CorsRule | None = None
+    fence: Fence | None = None
+    is_probe: bool = False
     methods: frozenset[str] | None = None
 
     def covers(self, method: str) -> bool:
@@ -100,16 +107,25 @@ class Annotations:
     def __init__(self) -> None:
         self._written: list[tuple[weakref.ref[Any], weakref.ref[Rule]]] = []
         self._placed: weakref.WeakSet[Rule] = weakref.WeakSet()
+        self._idle: dict[int, Rule] = {}
 
     def decorator(self, rule: Rule) -> Callable[[Target], Target]:
         """Return a decorator that writes the rule and remembers where."""
+        if rule.limit is not None and callable(rule.limit.text):
+            self._idle[id(rule)] = rule
 
         def write(target: Target) -> Target:
             annotate(target, rule)
+            self._idle.pop(id(rule), None)
             self._written.append((weakref.ref(target), weakref.ref(rules_of(target)[-1])))
             return target
 
         return write
+
+    def find_idle(self) -> Iterator[str]:
+        """Yield a fault for each limit by a function that was written on nothing: the function is the view then."""
+        for rule in self._idle.values():
+            yield f"{rule.text} is written on nothing; above a view it needs parentheses, as in @guard.limit(...)."
 
     def place(self, rules: Iterable[Rule]) -> None:
         """Note that a plan was made from these rules."""
@@ -122,83 +138,6 @@ class Annotations:
             target, rule = target_ref(), rule_ref()
             if target is not None and rule is not None and rule not in self._placed:
                 yield target, rule
-
-
-# The words, as `flask_guard.policies` and the decorators of Guard spell them ------------------------------
-
-
-def public(*, reason: str, methods: Iterable[str] | None = None) -> Rule:
-    """No credential is needed, and none is looked at. reason: why, for the route map."""
-    if not isinstance(reason, str) or not reason.strip():
-        raise ConfigError("public() needs a reason; it is shown by `flask guard routes`.")
-    return Rule(f"public(reason={reason!r})", access=Access.PUBLIC, reason=reason.strip(), methods=as_methods(methods))
-
-
-def optional_auth(*, methods: Iterable[str] | None = None) -> Rule:
-    """An absent credential passes, a bad one is refused, a good one authenticates."""
-    return Rule("optional_auth()", access=Access.OPTIONAL, methods=as_methods(methods))
-
-
-def require_authenticated(*, methods: Iterable[str] | None = None) -> Rule:
-    """Any principal; what a route without a rule asks for."""
-    return Rule("authenticated()", access=Access.AUTHENTICATED, methods=as_methods(methods))
-
-
-def require(policy: Policy, *, methods: Iterable[str] | None = None) -> Rule:
-    """The policy must say yes."""
-    refuse_bare_decorator("require", policy)
-    if not isinstance(policy, Policy):
-        raise ConfigError(f"require() takes a policy such as role('admin'), not {policy!r}.")
-    return Rule(f"require({policy.describe()})", policy=policy, methods=as_methods(methods))
-
-
-def max_body(size: str | int, *, methods: Iterable[str] | None = None) -> Rule:
-    """The largest body of this route, lower or higher than the default: bytes, or text such as "32K"."""
-    refuse_bare_decorator("max_body", size)
-    try:
-        limit = size_bytes(size)
-    except ValueError as exc:
-        raise ConfigError(f"max_body({size!r}) {exc}.") from exc
-    return Rule(f"max_body({size!r})", max_body_bytes=limit, methods=as_methods(methods))
-
-
-def json_body(*kinds: str, methods: Iterable[str] | None = None) -> Rule:
-    """What a JSON body may be at its top: "object" (the default of every route), "array", "scalar"."""
-    known = ", ".join(sorted(JSON_KINDS))
-    if not kinds:
-        raise ConfigError(f"json_body() needs one at least of {known}.")
-    for kind in kinds:
-        refuse_bare_decorator("json_body", kind)
-        if kind not in tuple(JSON_KINDS):  # a tuple: asked for a list, a set raises TypeError
-            raise ConfigError(f"json_body() takes {known}, one by one as in json_body('array'), not {kind!r}.")
-    return Rule(f"json_body({', '.join(kinds)})", json_kinds=frozenset(kinds), methods=as_methods(methods))
-
-
-def quiet() -> Rule:
-    """No access line is written: for what is asked every few seconds and says nothing."""
-    return Rule("quiet()", is_quiet=True)
-
-
-def as_rules(words: Any, *, pattern: str) -> tuple[Rule, ...]:
-    """Return what was written in `guard.rules({pattern: ...})` as rules: a word, a policy, or several in a list."""
-    items = words if isinstance(words, (list, tuple)) else (words,)
-    if not items:
-        raise ConfigError(f"guard.rules() has an empty list of rules for the pattern {pattern!r}.")
-    return tuple(_as_rule(item, pattern) for item in items)
-
-
-def _as_rule(word: Any, pattern: str) -> Rule:
-    if isinstance(word, Rule):
-        return dataclasses.replace(word)
-    if isinstance(word, Authenticated):
-        return require_authenticated()
-    if isinstance(word, Policy):
-        return require(word)
-    shown = f"{word.__name__} without parentheses" if inspect.isroutine(word) else repr(word)
-    raise ConfigError(
-        f"guard.rules() has {shown} for the pattern {pattern!r}; it takes what the functions of "
-        "flask_guard.policies return, such as public(reason='assets'), optional_auth(), role('admin') or tenant()."
-    )
 
 
 def as_methods(methods: Iterable[str] | None) -> frozenset[str] | None:

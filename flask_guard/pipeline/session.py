@@ -2,17 +2,25 @@
 
 Flask verifies and writes the session around every request, which is a quarter of a plain one. This
 interface reads and writes the same cookies with the same keys, and does so when the session is touched.
-A permanent session that is refreshed on each request is opened at the end, as Flask would.
+A permanent session that is refreshed on each request is opened at the end, as Flask would, unless the request
+was refused: a refusal sets no cookie.
 """
 
 from __future__ import annotations
 
+import re
 import threading
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from flask import Flask, Request, Response
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+
+from .context import find_request_context
+
+# What Flask's cookie begins with unless it is compressed: base64url of JSON, and a dot.
+_PAYLOAD: Final = re.compile(r"([A-Za-z0-9_-]+)\.")
 
 
 class UnopenedSession(SecureCookieSession):
@@ -80,16 +88,44 @@ class LazySessionInterface(SecureCookieSessionInterface):
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         if type(session) is UnopenedSession:
-            if not self._may_need_refresh(app, session):
+            if not self._may_need_refresh(app, session) or _is_refused():
                 return
             session.open()
         super().save_session(app, session, response)
+
+    def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
+        # A step or the look for a CSRF token may have opened the session of a request that was refused then.
+        return session.modified or (not _is_refused() and super().should_set_cookie(app, session))
 
     def _may_need_refresh(self, app: Flask, session: UnopenedSession) -> bool:
         """Say whether the request brought a cookie that a permanent session would have to renew."""
         if not app.config["SESSION_REFRESH_EACH_REQUEST"]:
             return False
-        return self.get_cookie_name(app) in session.cookie_header
+        name = self.get_cookie_name(app)
+        if name not in session.cookie_header:
+            return False
+        is_flasks_own = self.serializer is SecureCookieSessionInterface.serializer
+        return not is_flasks_own or _may_be_permanent(session.cookie_header, name)
+
+
+def _may_be_permanent(cookie_header: str, name: str) -> bool:
+    """Say whether the cookie may hold a permanent session; False only where a look at it, signed or not, rules it out.
+
+    Verifying the signature takes nearly as long as a plain request, and few sessions are permanent.
+    """
+    _, _, rest = cookie_header.partition(f"{name}=")
+    payload = _PAYLOAD.match(rest)
+    if payload is None or name in rest:  # compressed, quoted, or perhaps given twice
+        return True
+    try:
+        return b'"_permanent"' in urlsafe_b64decode(payload[1] + "=" * (-len(payload[1]) % 4))
+    except ValueError:
+        return True
+
+
+def _is_refused() -> bool:
+    context = find_request_context()
+    return context is not None and context.refusal_code is not None
 
 
 def use_lazy_sessions(app: Flask) -> None:

@@ -1,51 +1,101 @@
 """The order in which a request meets the concerns. Read this page to know what happens when.
 
-| step         | asks                                   | refusal       |
-|--------------|----------------------------------------|---------------|
-| payload      | limits.payload: the announced size     | 400, 413      |
-| authenticate | auth: whose credential is it           | 401, 400, 503 |
-| tenant       | a place for steps of the application   |               |
-| authorize    | the rules of the route, as a policy    | 401, 403      |
-| (the view)   |                                        |               |
-| respond      | a place for steps of the application   |               |
+| step         | asks                                                | refusal            |
+|--------------|-----------------------------------------------------|--------------------|
+| host         | browser.hosts: the host's name, and https           | 400, 308, 403      |
+| fence        | net.fences: the networks that the route is for      | 403, 404           |
+| payload      | limits: the address's length, the announced body    | 400, 413, 414, 415 |
+| preflight    | browser.cors; answers and ends the walk             | 204, 403, 405      |
+| address_rate | limits: by network, where it is asked for           | 429, 503           |
+| csrf         | browser.csrf, before a cookie is believed           | 403                |
+| authenticate | auth: whose credential is it                        | 401, 400, 503      |
+| rates        | limits: all of the route's, in one call             | 429, 503           |
+| tenant       | a place for steps of the application                |                    |
+| authorize    | the rules of the route, as a policy                 | 401, 403           |
+| (the view)   |                                                     |                    |
+| respond      | a place for steps of the application                |                    |
 
-Before them, in the edge: request id, client, and the bytes of the body. After them, in the edge again:
-headers and the access log. A step takes the RequestContext and returns None to go on, or a response.
+Before them, in the edge: request id, the client's address, and the bytes of the body. After them, in the edge
+again: headers and the access log. A step takes the RequestContext and returns None to go on, or a response.
+A request that is refused before `rates` is charged there all the same, to its network.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from collections.abc import Callable
 from typing import Any, Literal
+
+from flask.globals import current_app, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.utils import redirect
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from ..auth.credentials import CredentialReader
 from ..authz.policies import Policy
-from ..browser.headers import HeaderRule
-from ..config.suggest import did_you_mean
-from ..errors import BodyTooLarge, ConfigError, Unauthorized
+from ..browser.csrf import CsrfRule
+from ..browser.hosts import HttpsRule
+from ..errors import BadHost, BodyTooLarge, NetworkDenied, NotFound, Refusal, Unauthorized
+from ..limits.gzip_input import decode_body
 from ..limits.payload import body_limit, parse_content_length
+from ..limits.query import check_url
+from ..net.fences import Fence
 from ..values import Decision
+from .answers import Refused
 from .context import RequestContext
-from .discover import Endpoint
-from .plan import Plan
+from .cors_answers import CorsAnswers
+from .csrf_session import CsrfTokens
+from .failures import refuse_now
 from .rules import Access
 
-ORDER = ("payload", "authenticate", "tenant", "authorize", "respond")
-UNROUTED_STEPS = frozenset({"payload", "respond"})
+ORDER = (
+    "host", "fence", "payload", "preflight", "address_rate", "csrf",
+    "authenticate", "rates", "tenant", "authorize", "respond",
+)  # fmt: skip
+UNROUTED_STEPS = frozenset({"host", "payload", "preflight", "address_rate", "rates", "respond"})
+# RFC 9110, section 9.2.1, and what the Fetch standard never lets a page send (TRACE).
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 Position = Literal["before", "after", "replace"]
+Step = Callable[[RequestContext], Any]
 
 
-def payload_step(*, route_limit: int | None, max_body: int, max_multipart: int) -> Callable[[RequestContext], None]:
-    """Refuse a body that announces more than the route takes, and bound what is read of any other."""
+def host_step(https: HttpsRule | None) -> Step:
+    """Refuse what is no host, or not one of ours; https: how plain http is answered, None where it may pass."""
+
+    def host(context: RequestContext) -> WerkzeugResponse | None:
+        client = context.client
+        if client.host is None:
+            raise BadHost(detail="the Host header names no host of ours")
+        if https is None or client.scheme == "https":
+            return None
+        return redirect(https.require_target(context.environ, client), 308)
+
+    return host
+
+
+def fence_step(fences: tuple[Fence, ...]) -> Step:
+    """Refuse addresses outside of the networks that the route is for."""
+
+    def fence(context: RequestContext) -> None:
+        address = context.client.address
+        for one in fences:
+            fault = one.find_fault(address)
+            if fault is not None:
+                raise NetworkDenied(detail=fault) if one.status == 403 else NotFound(detail=fault)
+
+    return fence
+
+
+def payload_step(
+    *, route_limit: int | None, max_body: int, max_multipart: int, max_url: int, decode_gzip: bool
+) -> Callable[[RequestContext], None]:
+    """Refuse an address or a body that announces more than the route takes, and bound what is read of any other."""
 
     def payload(context: RequestContext) -> None:
+        environ = context.environ
+        check_url(environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", ""), max_bytes=max_url)
         body = context.body
         if body is None:
             return
-        environ = context.environ
         limit = body_limit(
             environ.get("CONTENT_TYPE"),
             route_limit=route_limit,
@@ -56,8 +106,60 @@ def payload_step(*, route_limit: int | None, max_body: int, max_multipart: int) 
         announced = parse_content_length(environ.get("CONTENT_LENGTH"))
         if announced is not None and announced > limit:
             raise BodyTooLarge(detail=f"{announced} bytes announced, {limit} accepted")
+        if "HTTP_CONTENT_ENCODING" in environ:
+            _decode_body(context, limit_bytes=limit, decode=decode_gzip)
 
     return payload
+
+
+def _decode_body(context: RequestContext, *, limit_bytes: int, decode: bool) -> None:
+    def refuse(refusal: Refusal) -> Refused:
+        return refuse_now(context, refusal, context.runtime.error_formatter)
+
+    decoded = decode_body(context.environ, decode=decode, limit_bytes=limit_bytes, refuse=refuse)
+    if decoded is not None:
+        context.body = decoded
+
+
+def preflight_step(answers_for: Callable[[str | None, str, RequestContext], CorsAnswers]) -> Step:
+    """Answer a preflight (Fetch standard, "CORS-preflight fetch"): before authentication, which it cannot carry.
+
+    answers_for: finds the answers by endpoint, the method that is asked about, and who asks.
+    """
+
+    def preflight(context: RequestContext) -> WerkzeugResponse | None:
+        environ = context.environ
+        origin = environ.get("HTTP_ORIGIN")
+        method = environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
+        if context.method != "OPTIONS" or origin is None or method is None:
+            return None
+        answers = answers_for(_find_endpoint(method), method, context)
+        requested = environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS")
+        pairs = answers.for_preflight(origin, method, requested)
+        response = WerkzeugResponse(status=204)
+        response.headers.clear()
+        response.headers.extend(pairs)
+        return response
+
+    return preflight
+
+
+def _find_endpoint(method: str) -> str | None:
+    """Return the endpoint that serves the path with a method; another one may be that answers OPTIONS."""
+    adapter = current_app.create_url_adapter(request)
+    try:
+        return None if adapter is None else adapter.match(method=method)[0]
+    except HTTPException:
+        return None
+
+
+def csrf_step(rule: CsrfRule, tokens: CsrfTokens) -> Step:
+    """Refuse an unsafe request that a page of another origin sent."""
+
+    def csrf(context: RequestContext) -> None:
+        rule.judge(context.environ, context.client, token=lambda: tokens.state(request))
+
+    return csrf
 
 
 def authenticate_step(
@@ -102,105 +204,3 @@ def authorize_step(access: Access, requirement: Policy | None) -> Callable[[Requ
         raise requirement.refusal(principal, now=context.now)
 
     return authorize
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """A function of the application at a named step.
-
-    endpoints: patterns; blueprints: names; both empty for every route. methods: None for all.
-    """
-
-    step: str
-    function: Callable[..., Any]
-    position: Position
-    endpoints: tuple[str, ...]
-    blueprints: tuple[str, ...]
-    methods: frozenset[str] | None
-    name: str
-
-    def applies(self, endpoint: Endpoint | None, method: str) -> bool:
-        if endpoint is None:
-            is_for_all = not self.endpoints and not self.blueprints and self.methods is None
-            return is_for_all and self.step in UNROUTED_STEPS
-        if self.methods is not None and method not in self.methods:
-            return False
-        if not self.endpoints and not self.blueprints:
-            return True
-        return any(fnmatchcase(endpoint.name, pattern) for pattern in self.endpoints) or any(
-            name in self.blueprints for name in endpoint.blueprints
-        )
-
-
-def require_known_step(step: str, position: str) -> None:
-    """Raise ConfigError for a step or a position that is not there."""
-    if step not in ORDER:
-        raise ConfigError(f"There is no step {step!r}; the steps are {', '.join(ORDER)}.{did_you_mean(step, ORDER)}")
-    if position not in ("before", "after", "replace"):
-        raise ConfigError(f"A step takes functions before, after or as replace, not {position!r}.")
-
-
-@dataclass(frozen=True, slots=True)
-class StepBinder:
-    """Gives plans their steps. Holds what the steps need; everything constant is computed here, once."""
-
-    reader: CredentialReader
-    token_key: str
-    api_key_key: str
-    max_body: int
-    max_multipart: int
-    registrations: Sequence[Registration]
-    headers_of: Callable[[str | None], tuple[HeaderRule, ...]]
-    ensure_sync: Callable[[Callable[..., Any]], Callable[..., Any]]
-    report: Callable[[Callable[..., Any]], Callable[..., Any]] | None
-
-    def bind(self, plan: Plan, endpoint: Endpoint | None) -> Plan:
-        """Return the plan with its steps, in the order of `ORDER`."""
-        before = [
-            function
-            for step in ORDER[:-1]
-            for function in self._functions(step, self._main(step, plan), plan, endpoint)
-        ]
-        if self.report is not None:
-            before = [self.report(function) for function in before]
-        return dataclasses.replace(
-            plan,
-            before=tuple(before),
-            after=tuple(self._functions("respond", None, plan, endpoint)),
-            headers=self.headers_of(plan.endpoint),
-            replaced=tuple(self._replaced(plan, endpoint)),
-        )
-
-    def _replaced(self, plan: Plan, endpoint: Endpoint | None) -> Iterable[str]:
-        for step in ("authenticate", "authorize"):
-            names = [r.name for r in self._mine(step, plan, endpoint) if r.position == "replace"]
-            if names:
-                yield f"{step} is replaced by {names[-1]}"
-
-    def _mine(self, step: str, plan: Plan, endpoint: Endpoint | None) -> list[Registration]:
-        return [r for r in self.registrations if r.step == step and r.applies(endpoint, plan.method)]
-
-    def _main(self, step: str, plan: Plan) -> Callable[[RequestContext], Any] | None:
-        if step == "payload":
-            return payload_step(
-                route_limit=plan.max_body_bytes, max_body=self.max_body, max_multipart=self.max_multipart
-            )
-        if plan.access is Access.PUBLIC:
-            return None
-        if step == "authenticate":
-            return authenticate_step(self.reader, token_key=self.token_key, api_key_key=self.api_key_key)
-        if step == "authorize" and (plan.access is Access.AUTHENTICATED or plan.requirement is not None):
-            return authorize_step(plan.access, plan.requirement)
-        return None
-
-    def _functions(
-        self, step: str, main: Callable[..., Any] | None, plan: Plan, endpoint: Endpoint | None
-    ) -> Iterable[Callable[..., Any]]:
-        mine = self._mine(step, plan, endpoint)
-        replaced = [r for r in mine if r.position == "replace"]
-        yield from (self.ensure_sync(r.function) for r in mine if r.position == "before")
-        if replaced:
-            yield self.ensure_sync(replaced[-1].function)
-        elif main is not None:
-            yield main
-        yield from (self.ensure_sync(r.function) for r in mine if r.position == "after")

@@ -14,8 +14,10 @@ from typing import Any
 
 from flask import Blueprint, Flask
 
+from ..api.csp_reports import MAX_REPORT_BYTES, make_csp_reports_blueprint
 from ..api.health import Readiness, make_health_blueprint
 from ..api.well_known import make_key_set_blueprint
+from ..api.whoami import make_whoami_blueprint
 from ..config.dotenv import read_dotenv
 from ..config.load import load_settings
 from ..config.settings import Settings
@@ -24,11 +26,16 @@ from ..logs.format import configure_logging
 from ..pipeline.definitions import DATABASE_CHECK
 from ..pipeline.edge import Edge
 from ..pipeline.failures import FailureHandlers
+from ..pipeline.form_request import use_bounded_forms
+from ..pipeline.header_request import use_readable_headers
 from ..pipeline.json_request import use_strict_json
-from ..pipeline.rules import annotate, public, quiet
+from ..pipeline.nonces import find_nonce
+from ..pipeline.rules import Rule, annotate
 from ..pipeline.runner import Runner
 from ..pipeline.runtime import Runtime
 from ..pipeline.session import use_lazy_sessions
+from ..pipeline.words import limit, max_body, no_csrf, probe, public, unlimited
+from .front import prepare_app, use_nonces
 from .lazy import survive_forks
 from .services import Site, build_runtime
 
@@ -65,6 +72,7 @@ def install(site: Site) -> Runtime:
     """Build the runtime of an application and hook it in."""
     app = site.app
     runtime = build_runtime(site)
+    warnings = prepare_app(app, site.settings)
     _mount(app, _make_blueprints(site, runtime))
     edge = Edge(runtime, app.wsgi_app)
     runner = Runner(runtime, edge)
@@ -73,6 +81,7 @@ def install(site: Site) -> Runtime:
     def prepare() -> None:
         """Once more before the plans are compiled: what the application set since `init_app` counts too."""
         runner.keep_first()
+        prepare_app(app, runtime.settings)
         _take_over_body(app, runtime)
 
     runtime.before_compile = (prepare,)
@@ -81,23 +90,26 @@ def install(site: Site) -> Runtime:
     if site.settings.browser.session_interface == "lazy":
         use_lazy_sessions(app)
     _take_over_body(app, runtime)
+    use_nonces(app, find_nonce)
     runner.install(app)
     handlers.install(app)
     app.wsgi_app = edge  # type: ignore[method-assign]
-    for sentence in runtime.warnings:
+    for sentence in (*runtime.warnings, *warnings):
         logger.warning(sentence)
     return runtime
 
 
 def _take_over_body(app: Flask, runtime: Runtime) -> None:
-    """Have bodies judged by us: their size, which Flask cuts a chunked one at without a word, and their JSON.
+    """Have bodies judged by us: their size, which Flask cuts a chunked one at without a word, JSON and forms.
 
-    In report-only both stay Flask's, because nothing is refused by us.
+    In report-only they stay Flask's, because nothing is refused by us.
     """
+    use_readable_headers(app)
     if not runtime.is_report_only:
         runtime.settings = _with_flask_limit(app, runtime.settings)
         app.config["MAX_CONTENT_LENGTH"] = None
         use_strict_json(app)
+        use_bounded_forms(app)
 
 
 def _make_blueprints(site: Site, runtime: Runtime) -> list[Blueprint]:
@@ -114,11 +126,32 @@ def _make_blueprints(site: Site, runtime: Runtime) -> list[Blueprint]:
     probes = make_health_blueprint(
         live_paths=health.live_paths, ready_paths=health.ready_paths, prefix=prefix, live=live, ready=ready
     )
-    blueprints = [annotate(annotate(probes, public(reason="health probes")), quiet())]
+    blueprints = [_annotate(probes, public(reason="health probes"), probe())]
     if runtime.tokens is not None and runtime.tokens.public_jwks()["keys"]:
         keys = make_key_set_blueprint(runtime.tokens.public_jwks, prefix=prefix)
-        blueprints.append(annotate(keys, public(reason="public keys")))
+        blueprints.append(_annotate(keys, public(reason="public keys"), unlimited(reason="public keys")))
+    if site.settings.service.env == "development":
+        whoami = make_whoami_blueprint(runtime.client_reader, prefix=prefix)
+        blueprints.append(_annotate(whoami, public(reason="for development"), unlimited(reason="for development")))
+    if site.settings.browser.csp_reports:
+        reports = make_csp_reports_blueprint(runtime.csp_reports, prefix=prefix, clock=runtime.clock)
+        blueprints.append(
+            _annotate(
+                reports,
+                public(reason="browsers report without credentials"),
+                no_csrf(reason="a report changes nothing but its own count"),
+                max_body(MAX_REPORT_BYTES),
+                limit("60/minute", by="address"),
+                unlimited(reason="reports have a limit of their own"),
+            )
+        )
     return blueprints
+
+
+def _annotate(blueprint: Blueprint, *rules: Rule) -> Blueprint:
+    for rule in rules:
+        annotate(blueprint, rule)
+    return blueprint
 
 
 def _mount(app: Flask, blueprints: list[Blueprint]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flask import Flask
 
+from ..api.csp_reports import REPORTS_PATH
 from ..auth.apikeys import ApiKeyAuthenticator, ApiKeys, ClientKeyAuthenticator, KeyChain, StaticKeys, build_static_keys
 from ..auth.bearer import TokenVerifier
 from ..auth.credentials import CredentialReader
@@ -25,7 +26,8 @@ from ..errors import ConfigError
 from ..net.outbound import fetch_document
 from ..pipeline.definitions import Definitions
 from ..pipeline.runtime import Runtime
-from ..protocols import ApiKeyStore, Clock, ErrorFormatter, KeySource
+from ..protocols import ApiKeyStore, Clock, CspReportStore, ErrorFormatter, KeySource
+from .front import build_front
 from .lazy import OnFirstUse, StoreIfThere, survive_forks
 
 if TYPE_CHECKING:
@@ -94,10 +96,11 @@ def build_runtime(site: Site) -> Runtime:
     nothing: tuple[list[IssuerProfile], SigningKey | None] = ([], None)
     profiles, signing_key = faults.gather(lambda: _build_profiles(settings, key_sources), nothing)
     static = faults.gather(lambda: _build_static_keys(settings), None)
-    headers = faults.gather(lambda: HeaderSet(settings.browser, service=settings.service.name), None)
+    headers = faults.gather(lambda: _build_headers(settings), None)
+    front = faults.gather(lambda: build_front(site.app, settings, clock=clock), None)
     database = faults.gather(lambda: _make_database(site), None)
     faults.require_none()
-    assert static is not None and headers is not None and database is not None  # noqa: S101, PT018
+    assert static is not None and headers is not None and front is not None and database is not None  # noqa: S101, PT018
     verifier = TokenVerifier(profiles, clock=clock) if profiles else None
     api_keys, service_keys, client_keys = _build_keys(site, database)
     runtime = Runtime(
@@ -111,12 +114,18 @@ def build_runtime(site: Site) -> Runtime:
             bare_token=settings.jwt.header.lower() != "authorization",
         ),
         headers=headers,
+        client_reader=front.client_reader,
+        cors=front.cors,
+        csrf_tokens=front.csrf_tokens,
+        rates=front.rates,
+        counters=front.counters,
         tokens=_build_issuer(settings, signing_key, clock),
         api_keys=api_keys,
+        csp_reports=_make_report_store(database),
         database=database,
         sibling_apps=site.sibling_apps,
         error_formatter=site.supplied.error_formatter,
-        warnings=tuple(find_warnings(settings, flask_secret=site.app.config.get("SECRET_KEY"))),
+        warnings=(*find_warnings(settings, flask_secret=site.app.config.get("SECRET_KEY")), *headers.warnings),
     )
     survive_forks(runtime, *key_sources, *([verifier] if verifier else []), database, service_keys, client_keys)
     return runtime
@@ -135,6 +144,11 @@ def _build_profiles(settings: Settings, key_sources: list[JwksKeys]) -> tuple[li
         return source
 
     return build_profiles(settings.jwt, make_jwks=make_jwks, is_production=settings.is_production, environ=os.environ)
+
+
+def _build_headers(settings: Settings) -> HeaderSet:
+    report_path = settings.service.path_prefix + REPORTS_PATH
+    return HeaderSet(settings.browser, service=settings.service.name, report_path=report_path)
 
 
 def _build_static_keys(settings: Settings) -> StaticKeys:
@@ -164,6 +178,12 @@ def _make_database(site: Site) -> Database:
 
 def _database_class() -> Any:
     return importlib.import_module("flask_guard.db.engine").Database
+
+
+def _make_report_store(database: Database) -> CspReportStore:
+    store = OnFirstUse(lambda: importlib.import_module("flask_guard.db.csp_reports").SqlCspReportStore(database))
+    survive_forks(store)
+    return cast(CspReportStore, store)
 
 
 def _engine_of(app: Flask, extension: Any) -> Any:

@@ -27,7 +27,7 @@ PUBLIC = {
 
 # What `import flask_guard` and making a Guard may load beside Flask and the standard library.
 LIGHT = {"flask_guard"}
-ALLOWED = {"flask_guard", "jwt", "cryptography", "_cffi_backend", "_openssl"}
+ALLOWED = {"flask_guard", "flask_cors", "jwt", "cryptography", "_cffi_backend", "_openssl"}
 
 
 def _new_modules(statement: str) -> set[str]:

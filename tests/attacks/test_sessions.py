@@ -27,6 +27,7 @@ from flask import (
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from flask_guard import Guard
+from flask_guard.browser.cookies import harden_session_cookie
 
 SECRET = secrets.token_hex(32)
 
@@ -168,6 +169,7 @@ def _visit(app: Flask, torn_down: list[Any], way: str, cookie: str) -> tuple[Any
 )
 def test_nobody_can_tell_it_from_flasks_own(tmp_path: Path, config: dict[str, Any], brought: str | None) -> None:
     own, own_torn_down = _make(tmp_path, is_lazy=False, **config)
+    own.config.update(harden_session_cookie(own.config, env="production", require_https=False).changes)
     lazy, lazy_torn_down = _make(tmp_path, is_lazy=True, **config)
     cookie = _cookie_of(own, brought)
 

@@ -8,51 +8,24 @@ from typing import Any
 
 import pytest
 
-from flask_guard.browser import headers as module
+from flask_guard.browser.csp import API_POLICY, PAGE_POLICY
 from flask_guard.browser.headers import (
-    API_POLICY,
+    CLEAR_SITE_DATA,
     DEFAULT_HEADERS,
     NO_STORE,
     NO_STORE_AUTHENTICATED,
-    PAGE_POLICY,
+    PAGE_HEADERS,
     REMOVED_HEADERS,
+    REPORTING_ENDPOINTS,
     SERVICE_NAME,
     HeaderRule,
     HeaderSet,
     apply_header_rules,
 )
-from flask_guard.config.options import iterate_options
-from flask_guard.config.sections import BrowserSettings
 from flask_guard.errors import ConfigError
+from tests.browser.header_sets import CSP, HSTS, HTML, JSON, REPORT_ONLY, browser_settings, complete, values_of
 
-CSP = "Content-Security-Policy"
-JSON = ("Content-Type", "application/json")
-HTML = ("Content-Type", "text/html; charset=utf-8")
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "headers.md"
-
-
-def browser_settings(**changed: Any) -> BrowserSettings:
-    defaults = {
-        name: None if declared.default is None else declared.kind(declared.default)
-        for name, declared in iterate_options(BrowserSettings)
-    }
-    return BrowserSettings(**(defaults | changed))
-
-
-def complete(
-    *given: tuple[str, str],
-    service: str | None = None,
-    extra: tuple[tuple[str, str], ...] = (),
-    status: str = "200 OK",
-    **changed: Any,
-) -> list[tuple[str, str]]:
-    sent = list(given)
-    HeaderSet(browser_settings(**changed), service).complete(sent, extra, status=status)
-    return sent
-
-
-def values_of(sent: list[tuple[str, str]], name: str) -> list[str]:
-    return [value for each, value in sent if each.lower() == name.lower()]
 
 
 @pytest.mark.parametrize(
@@ -63,6 +36,7 @@ def values_of(sent: list[tuple[str, str]], name: str) -> list[str]:
         ("Referrer-Policy", "strict-origin-when-cross-origin"),
         ("Permissions-Policy", "geolocation=(), microphone=(), camera=(), payment=(), usb=()"),
         ("X-XSS-Protection", "0"),
+        ("Cross-Origin-Resource-Policy", "same-origin"),
         (CSP, "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
     ],
 )
@@ -74,90 +48,35 @@ def test_every_answer_carries_the_header_once(name: str, value: str, given: tupl
     assert sent[: len(given)] == list(given)
 
 
-@pytest.mark.parametrize("name", [*dict(DEFAULT_HEADERS), CSP, SERVICE_NAME])
+@pytest.mark.parametrize("name", ["Cross-Origin-Opener-Policy", "Origin-Agent-Cluster"])
+def test_pages_alone_are_kept_apart_from_other_origins(name: str) -> None:
+    assert values_of(complete(HTML), name) == [dict(PAGE_HEADERS)[name]]
+    assert values_of(complete(JSON), name) == []
+    assert values_of(complete(status="304 NOT MODIFIED"), name) == []
+
+
+# Everything on: a page over https, under a policy on trial, with reports.
+EVERYTHING = {
+    "service": "notes",
+    "is_secure": True,
+    "hsts": "max-age=1",
+    "csp_report_only": "page",
+    "csp_reports": True,
+}
+NAMES = [*dict(DEFAULT_HEADERS + PAGE_HEADERS), SERVICE_NAME, CSP, REPORT_ONLY, REPORTING_ENDPOINTS, HSTS]
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("spell", [str, str.lower, str.upper])
-def test_a_header_that_the_view_set_stays_alone(name: str, spell: Any) -> None:
+@pytest.mark.parametrize("route", [None, "page"], ids=["common policy", "policy of the route"])
+@pytest.mark.parametrize("nonce", [None, "abc"], ids=["no nonce", "nonce"])
+def test_a_header_that_the_view_set_stays_alone(name: str, spell: Any, route: str | None, nonce: str | None) -> None:
     mine = (spell(name), "mine")
 
-    sent = complete(JSON, mine, service="notes")
+    sent = complete(HTML, mine, route=route, nonce=nonce, **EVERYTHING)
 
     assert values_of(sent, name) == ["mine"]
-    assert len(sent) == 1 + len(DEFAULT_HEADERS) + 2
-
-
-@pytest.mark.parametrize(
-    ("content_type", "policy"),
-    [
-        (None, API_POLICY),
-        ("application/json", API_POLICY),
-        ("text/plain", API_POLICY),
-        ("text/html", PAGE_POLICY),
-        ("Text/HTML;charset=utf-8", PAGE_POLICY),
-        (" text/html ; charset=utf-8", PAGE_POLICY),
-        ("application/xhtml+xml", PAGE_POLICY),
-        ("image/svg+xml", API_POLICY),
-        ("application/xml", API_POLICY),
-        ("text/htmlx", API_POLICY),
-        ("text/plain; x=text/html", API_POLICY),
-        ("", API_POLICY),
-    ],
-)
-def test_auto_gives_pages_the_page_policy_and_everything_else_that_of_an_api(
-    content_type: str | None, policy: str
-) -> None:
-    given = [] if content_type is None else [("content-type", content_type)]
-
-    assert values_of(complete(*given), CSP) == [policy]
-    assert dict(HeaderSet(browser_settings()).for_content_type(content_type))[CSP] == policy
-
-
-def test_the_page_policy_has_the_nine_directives_and_lets_no_inline_script_run() -> None:
-    directives = dict(part.strip().split(" ", 1) for part in PAGE_POLICY.split(";"))
-
-    assert list(directives) == [
-        "default-src",
-        "script-src",
-        "style-src",
-        "img-src",
-        "font-src",
-        "connect-src",
-        "frame-ancestors",
-        "base-uri",
-        "form-action",
-    ]
-    assert directives["script-src"] == directives["default-src"] == "'self'"
-    assert directives["frame-ancestors"] == "'none'"
-
-
-@pytest.mark.parametrize(
-    ("csp", "for_api", "for_page"),
-    [
-        ("auto", [API_POLICY], [PAGE_POLICY]),
-        ("api", [API_POLICY], [API_POLICY]),
-        ("page", [PAGE_POLICY], [PAGE_POLICY]),
-        ("off", [], []),
-        ("default-src https:", ["default-src https:"], ["default-src https:"]),
-    ],
-)
-def test_the_setting_chooses_the_policy(csp: str, for_api: list[str], for_page: list[str]) -> None:
-    assert values_of(complete(JSON, csp=csp), CSP) == for_api
-    assert values_of(complete(HTML, csp=csp), CSP) == for_page
-
-
-@pytest.mark.parametrize(
-    ("csp", "policies"),
-    [("auto", []), ("off", []), ("api", [API_POLICY]), ("default-src https:", ["default-src https:"])],
-)
-def test_an_unchanged_answer_leaves_the_policy_of_the_cached_one_alone(csp: str, policies: list[str]) -> None:
-    """A 304 has no Content-Type, and a cache replaces stored headers by those of a 304."""
-    sent = complete(("ETag", '"1"'), status="304 NOT MODIFIED", csp=csp)
-
-    assert values_of(sent, CSP) == policies
-    assert values_of(sent, "X-Content-Type-Options") == ["nosniff"]
-
-
-def test_an_unchanged_answer_that_names_its_type_has_the_policy_of_the_type() -> None:
-    assert values_of(complete(HTML, status="304 NOT MODIFIED"), CSP) == [PAGE_POLICY]
+    assert sorted(each.lower() for each, _value in sent) == sorted(each.lower() for each in ["Content-Type", *NAMES])
 
 
 def test_the_service_is_named_when_it_has_a_name() -> None:
@@ -183,15 +102,21 @@ def test_a_configured_server_header_is_sent_and_one_of_the_view_then_stays() -> 
 
 
 @pytest.mark.parametrize("spell", [str, str.lower, str.upper])
-@pytest.mark.parametrize("content_type", [JSON, HTML], ids=["api", "page"])
-@pytest.mark.parametrize("name", [*dict(DEFAULT_HEADERS), CSP, SERVICE_NAME])
-def test_the_settings_override_or_omit_any_header(name: str, content_type: tuple[str, str], spell: Any) -> None:
-    overridden = complete(content_type, service="notes", headers={spell(name): "mine"})
-    omitted = complete(content_type, service="notes", headers={spell(name): None})
+@pytest.mark.parametrize("nonce", [None, "abc"], ids=["no nonce", "nonce"])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_settings_override_or_omit_any_header(name: str, nonce: str | None, spell: Any) -> None:
+    overridden = complete(HTML, nonce=nonce, headers={spell(name): "mine"}, **EVERYTHING)
+    omitted = complete(HTML, nonce=nonce, headers={spell(name): None}, **EVERYTHING)
 
     assert values_of(overridden, name) == ["mine"]
     assert values_of(omitted, name) == []
-    assert len(omitted) == len(overridden) - 1 == len(complete(content_type, service="notes")) - 1
+    assert len(omitted) == len(overridden) - 1 == len(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_settings_name_is_on_every_answer(name: str) -> None:
+    for given in ((HTML,), (JSON,), ()):
+        assert values_of(complete(*given, headers={name: "mine"}), name) == ["mine"]
 
 
 def test_the_settings_add_headers() -> None:
@@ -235,6 +160,20 @@ def test_one_answer_does_not_change_the_next() -> None:
     assert values_of(second, "X-Frame-Options") == ["DENY"]
 
 
+def test_a_view_that_makes_up_names_is_served_right_and_remembered_within_bounds() -> None:
+    headers = HeaderSet(browser_settings())
+
+    for number in range(600):
+        sent = [JSON, (f"X-{number}", "1"), *([("X-Frame-Options", "SAMEORIGIN")] if number % 2 else [])]
+        headers.complete(sent, [("X-Request-Id", "abc"), (f"x-{number}", "2"), ("X-Request-Id", "def")])
+
+        assert values_of(sent, f"X-{number}") == ["1"]
+        assert values_of(sent, "X-Request-Id") == ["abc"]
+        assert values_of(sent, "X-Frame-Options") == ["SAMEORIGIN" if number % 2 else "DENY"]
+        assert values_of(sent, CSP) == [API_POLICY]
+    assert len(headers._shapes) <= 256
+
+
 BAD_VALUES = [
     "12345\r\nSet-Cookie: a=b",
     "12345\n",
@@ -257,10 +196,14 @@ def test_a_value_that_could_break_out_of_its_line_is_refused_and_not_quoted(valu
         HeaderSet(browser_settings(headers={"X-Mine": value}))
     with pytest.raises(ConfigError, match="GUARD_SERVICE_NAME") as service:
         HeaderSet(browser_settings(), value)
-    with pytest.raises(ConfigError, match="GUARD_CSP") as policy:
+    with pytest.raises(ConfigError, match="GUARD_CSP:") as policy:
         HeaderSet(browser_settings(csp=value))
+    with pytest.raises(ConfigError, match="GUARD_CSP_REPORT_ONLY:") as trial:
+        HeaderSet(browser_settings(csp_report_only=value))
+    with pytest.raises(ConfigError, match="GUARD_HSTS") as hsts:
+        HeaderSet(browser_settings(hsts=value))
 
-    for caught in (rule, configured, service, policy):
+    for caught in (rule, configured, service, policy, trial, hsts):
         assert "2345" not in str(caught.value)
 
 
@@ -290,9 +233,17 @@ def test_a_header_that_frames_the_answer_is_the_servers_alone(name: str) -> None
 
 def test_all_faults_are_listed_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        HeaderSet(browser_settings(headers={"X Mine": "a\n", "X-Twice": "1", "x-twice": "2"}), "no\nname")
+        HeaderSet(
+            browser_settings(
+                headers={"X Mine": "a\n", "X-Twice": "1", "x-twice": "2"},
+                csp="default-src 'mine'; default-src 'self'",
+                csp_report_only="pgae",
+                hsts="max-age=1\n",
+            ),
+            "no\nname",
+        )
 
-    assert len(caught.value.faults) == 4
+    assert len(caught.value.faults) == 8
     assert "'x-twice': is given twice" in str(caught.value)
 
 
@@ -354,20 +305,25 @@ def test_the_page_lists_exactly_what_is_sent() -> None:
 
     sent = {
         *DEFAULT_HEADERS,
-        (module.CSP, API_POLICY),
-        (module.CSP, PAGE_POLICY),
+        *PAGE_HEADERS,
+        (CSP, API_POLICY),
+        (CSP, PAGE_POLICY),
+        (REPORT_ONLY, "the policy of `GUARD_CSP_REPORT_ONLY"),
+        (REPORTING_ENDPOINTS, 'guard-csp="/csp-reports"'),
+        (HSTS, "the value of `GUARD_HSTS"),
         (SERVICE_NAME, "the value of `GUARD_SERVICE_NAME"),
         *((name, "removed") for name in REMOVED_HEADERS),
         NO_STORE_AUTHENTICATED,
         *NO_STORE,
+        CLEAR_SITE_DATA,
     }
     assert documented == sent
     assert len(rows) == len(documented)
 
 
-def test_the_page_lists_every_header_that_a_bare_application_sends() -> None:
+def test_the_page_lists_every_header_that_is_sent() -> None:
     documented = set(re.findall(r"^\| `([^`]+)`", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
 
-    sent = {name for name, _value in complete(service="notes")}
+    sent = {name for name, _value in complete(HTML, **EVERYTHING)[1:]}
 
     assert sent <= documented

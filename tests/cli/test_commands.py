@@ -144,9 +144,19 @@ def test_config_shows_sources_and_no_secret(tmp_path: Path, monkeypatch: pytest.
     } in everything
 
 
+# What a checklist has nothing to say of.
+DEPLOYED = {
+    "allowed_hosts": "notes.test",
+    "hsts": "true",
+    "public_url": "https://notes.test",
+    "rate_limit_storage_uri": "redis://127.0.0.1:1",
+    "require_https": "true",
+}
+
+
 def test_check_tells_an_open_default_as_an_error_in_production(tmp_path: Path) -> None:
-    clean = _run(_app(tmp_path), "check")
-    loud = _run(_app(tmp_path, default_access="report-only"), "check", "--format", "json")
+    clean = _run(_app(tmp_path, **DEPLOYED), "check")
+    loud = _run(_app(tmp_path, **DEPLOYED, default_access="report-only"), "check", "--format", "json")
 
     assert (clean.exit_code, clean.output) == (0, "Nothing found.\n")
     assert loud.exit_code == 1
@@ -154,11 +164,11 @@ def test_check_tells_an_open_default_as_an_error_in_production(tmp_path: Path) -
 
 
 def test_check_tells_settings_without_effect(tmp_path: Path) -> None:
-    result = _run(_app(tmp_path, hsts="true"), "check")
+    result = _run(_app(tmp_path, **DEPLOYED, metrics_enabled="true"), "check")
 
     assert result.exit_code == 0
     assert result.output == (
-        "warning  FG-SETTINGS-001  GUARD_HSTS has no effect in this version.\n"
+        "warning  FG-SETTINGS-001  GUARD_METRICS_ENABLED has no effect in this version.\n"
         "         Remove it, and do not rely on what it promises.\n"
     )
 

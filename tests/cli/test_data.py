@@ -122,7 +122,8 @@ def test_going_back_to_where_the_tables_are_asks_nothing(database: Database) -> 
 
 
 @pytest.mark.parametrize(
-    ("option", "there"), [("--revision", f"{HEAD_REVISION}, head"), ("--downgrade", f"base, {HEAD_REVISION}")]
+    ("option", "there"),
+    [("--revision", f"0001, {HEAD_REVISION}, head"), ("--downgrade", f"base, 0001, {HEAD_REVISION}")],
 )
 @pytest.mark.parametrize("revision", ["nope", "9999", "", "+1"])
 def test_an_unknown_revision_is_exit_code_2(database: Database, option: str, there: str, revision: str) -> None:

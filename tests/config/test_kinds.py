@@ -335,7 +335,7 @@ def test_duration_is_finite_and_exact_in_seconds(seconds: float) -> None:
 
 
 @given(
-    amount=st.integers(0, 10**6),
+    amount=st.integers(1, 10**6),
     multiple=st.one_of(st.none(), st.integers(1, 99)),
     between=st.sampled_from(["/", " / ", " per "]),
     period=st.sampled_from(["second", "minute", "hour", "day", "month", "year", "Minutes"]),

@@ -126,7 +126,7 @@ def test_typo_in_dotenv_is_refused() -> None:
             id="argument",
         ),
         pytest.param(
-            {"environ": {"GUARD_XYZZY_QUUX": "x"}}, "GUARD_XYZZY_QUUX (environment) is not a setting.", id="no idea"
+            {"environ": {"GUARD_QQQQQQQQQQQQ": "x"}}, "GUARD_QQQQQQQQQQQQ (environment) is not a setting.", id="no idea"
         ),
         pytest.param(
             {"environ": {"GUARD_JWT_LEEWAY_FILE": "x"}},

@@ -56,7 +56,7 @@ PROMISED: dict[str, str | None] = {
     "CORS_ORIGINS": "",
     "CORS_CREDENTIALS": "false",
     "CORS_METHODS": "GET,HEAD,POST,PUT,PATCH,DELETE",
-    "CORS_HEADERS": "Authorization,Content-Type",
+    "CORS_HEADERS": "Authorization,Content-Type,X-API-Key,X-CSRF-Token,X-Request-Id",
     "CORS_MAX_AGE": "10m",
     "CSRF_SCOPE": "ambient",
     "CSRF_TRUSTED_ORIGINS": "",

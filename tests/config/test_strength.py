@@ -216,5 +216,11 @@ def test_application_without_a_secret_key_of_its_own_is_fine(flask_secret: Any) 
     assert find_faults(load(jwt_secret_key=strong()), flask_secret=flask_secret) == []
 
 
-def test_weak_secret_of_flask_is_not_ours_to_judge() -> None:
-    assert list(find_weak_secrets(load(jwt_secret_key=Secret(strong())), flask_secret="dev")) == []
+def test_a_short_secret_of_flask_is_told_because_it_signs_sessions_and_csrf_tokens() -> None:
+    settings = load(jwt_secret_key=Secret(strong()))
+
+    found = list(find_weak_secrets(settings, flask_secret="dev"))
+
+    assert [finding.id for finding in found] == ["FG-SECRET-001"]
+    assert "SECRET_KEY" in found[0].message
+    assert list(find_weak_secrets(settings, flask_secret=secrets.token_hex(16))) == []

@@ -23,6 +23,7 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 from flask.cli import FlaskGroup, ScriptInfo, find_best_app
+from werkzeug.datastructures import Headers
 from werkzeug.test import Client
 
 from flask_guard.cli.main import main as flask_guard
@@ -96,8 +97,9 @@ class Terminal:
     variables: dict[str, str] = field(default_factory=dict)
     unread: set[str] = field(default_factory=set)
     _is_captured: bool = False
-    _server: Client | None = None
+    _server: Flask | None = None
     _server_log: Path | None = None
+    _jars: dict[str, Client] = field(default_factory=dict)
 
     def write(self, name: str, text: str, *, adds: bool = False) -> None:
         """Write a file of the page, or add to it. One that is replaced must have been run before."""
@@ -268,7 +270,7 @@ class Terminal:
     def _start_server(self, log: str | None) -> str:
         self._server_log = self.folder / log if log else None
         with self._logged():
-            self._server = Client(self._load_app())
+            self._server = self._load_app()
         return ""
 
     @contextmanager
@@ -282,9 +284,9 @@ class Terminal:
                 log.write(errors.getvalue())
 
     def _ask(self, words: list[str]) -> str:
-        """Ask the application as curl does: -i, -s, -X, -H, -d, --json, and an address on localhost:5000."""
-        assert self._server is not None, "the page has not started the server"
-        method, body, shows_head, headers, path = None, None, False, [("User-Agent", "curl/8")], ""
+        """Ask the application as curl does: -i, -s, -X, -H, -d, --json, -b, -c, and an address on localhost:5000."""
+        method, body, path, shows_head = None, None, "", False
+        headers, implied, jars = Headers(), {"User-Agent": "curl/8"}, dict[str, str]()
         while words:
             word = words.pop(0)
             if word in ("-i", "-s"):
@@ -293,22 +295,43 @@ class Terminal:
                 method = words.pop(0)
             elif word == "-H":
                 name, _, value = words.pop(0).partition(":")
-                headers.append((name, value.strip()))
+                headers.add(name, value.strip())
             elif word == "-d":
                 body = words.pop(0)
-                headers.append(("Content-Type", "application/x-www-form-urlencoded"))
+                implied |= {"Content-Type": "application/x-www-form-urlencoded"}
             elif word == "--json":
                 body = words.pop(0)
-                headers += [("Content-Type", "application/json"), ("Accept", "application/json")]
+                implied |= {"Content-Type": "application/json", "Accept": "application/json"}
+            elif word in ("-b", "-c"):
+                jars[word] = words.pop(0)
             else:
                 assert word.startswith("localhost:5000/"), word
                 path = word.removeprefix("localhost:5000")
+        for name, value in implied.items():
+            headers.setdefault(name, value)
         with self._logged():
-            answer = self._server.open(
-                path, method=method or ("GET" if body is None else "POST"), data=body, headers=headers
+            answer = self._open_client(jars.get("-b"), jars.get("-c")).open(
+                path,
+                base_url="http://localhost:5000",
+                method=method or ("GET" if body is None else "POST"),
+                data=body,
+                headers=headers,
+                environ_overrides={"REMOTE_ADDR": "127.0.0.1"},
             )
         head = f"HTTP/1.1 {answer.status}\n" + "".join(f"{name}: {value}\n" for name, value in answer.headers)
         return (f"{head}\n" if shows_head else "") + answer.get_data(as_text=True)
+
+    def _open_client(self, cookies_from: str | None, cookies_to: str | None) -> Client:
+        """Return who asks, with the cookies of a file; a page keeps them in the file that they come from."""
+        assert self._server is not None, "the page has not started the server"
+        assert cookies_from in (None, cookies_to)
+        if cookies_to is None:
+            return Client(self._server, use_cookies=False)
+        if cookies_from is None:
+            self._jars[cookies_to] = Client(self._server)
+        client = self._jars[cookies_to]
+        client.application = self._server
+        return client
 
 
 # `.` and `source` are one word.

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_type_hints
 
 import click
@@ -16,7 +17,9 @@ import pytest
 from werkzeug.exceptions import HTTPException
 
 import flask_guard
+import flask_guard.csp
 import flask_guard.policies
+import flask_guard.queries
 from flask_guard import Guard, Policy, Secret
 from flask_guard.authz import policies
 from flask_guard.checks import registry
@@ -24,7 +27,7 @@ from flask_guard.cli.main import guard as guard_group
 from flask_guard.cli.main import main as main_group
 from flask_guard.config.settings import DOMAIN_KEYS_PREFIX, all_options
 from flask_guard.errors import GuardError, Refusal
-from flask_guard.pipeline import answers
+from flask_guard.pipeline import answers, cors_rule
 from flask_guard.pipeline.context import RequestContext
 from flask_guard.pipeline.desks import ApiKeyDesk, TokenDesk
 from flask_guard.pipeline.steps import ORDER
@@ -44,7 +47,10 @@ def _first_cells(page: str, heading: str) -> list[str]:
 
 
 def _signature(function: Callable[..., Any]) -> str:
-    """Return the parameters as the pages spell them: no self, no annotations, double quotes."""
+    """Return the parameters as the pages spell them: no self, no annotations, double quotes.
+
+    `*misplaced` takes what belongs to no parameter, to say so; a reason that is "" is asked for.
+    """
     signature = inspect.signature(function)
     shown = [
         parameter.replace(annotation=inspect.Parameter.empty)
@@ -52,7 +58,7 @@ def _signature(function: Callable[..., Any]) -> str:
         if parameter.name != "self"
     ]
     bare = signature.replace(parameters=shown, return_annotation=inspect.Signature.empty)
-    return str(bare).replace("'", '"')
+    return str(bare).replace("'", '"').replace("*misplaced", "*").replace('reason=""', "reason")
 
 
 def _public_members(cls: type) -> dict[str, Any]:
@@ -167,7 +173,9 @@ def test_the_commands_page_has_every_command() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_commands_page_has_every_option_of_a_command(name: str) -> None:
-    rows = {unquote(row[0]): (row[1], row[2]) for row in table_under(_page("cli.md"), name)}
+    table = table_under(_page("cli.md"), name)
+    rows = {unquote(row[0]): (row[1], row[2]) for row in table}
+    assert len(rows) == len(table)
 
     parameters = {_name_of(parameter): parameter for parameter in COMMANDS[name].params if parameter.name != "help"}
     assert set(rows) == set(parameters)
@@ -253,6 +261,10 @@ def test_the_policies_page_has_every_word() -> None:
     assert shown == words
 
 
+def test_the_policies_page_has_every_option_of_cors() -> None:
+    assert _first_cells("policies.md", "Options of cors") == list(cors_rule._OPTIONS)
+
+
 def test_the_policies_page_has_every_reason() -> None:
     shown = dict(table_under(_page("policies.md"), "Reasons"))
 
@@ -272,6 +284,11 @@ def test_the_python_page_has_every_argument_of_guard() -> None:
     parameters = list(inspect.signature(Guard.__init__).parameters.values())[1:]
 
     assert _first_cells("python.md", "Guard") == [str(p).partition(":")[0] for p in parameters]
+
+
+@pytest.mark.parametrize("module", [flask_guard.csp, flask_guard.queries], ids=lambda module: module.__name__)
+def test_the_python_page_has_every_name_of_a_module(module: ModuleType) -> None:
+    assert sorted(_first_cells("python.md", module.__name__)) == sorted(module.__all__)
 
 
 @pytest.mark.parametrize(

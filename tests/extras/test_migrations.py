@@ -24,7 +24,7 @@ from flask_guard.errors import ConfigError, StoreUnavailable
 from flask_guard.extras import migrations
 from tests.db.races import run_processes
 
-GUARDS = {"guard_api_keys", "guard_alembic_version"}
+GUARDS = {"guard_api_keys", "guard_csp_reports", "guard_alembic_version"}
 APPLICATION = (
     "CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT)",
     "CREATE TABLE guardian (id INTEGER)",
@@ -122,19 +122,31 @@ def test_the_version_table_has_alembics_form() -> None:
 def test_up_down_and_up_again_leaves_the_applications_tables_alone(database: Database) -> None:
     run(database, *APPLICATION)
     others = tables_of(database)
-    steps = [(migrations.upgrade, "head"), (migrations.downgrade, "base"), (migrations.upgrade, "0001")]
+    steps = [
+        (migrations.upgrade, "head"),
+        (migrations.downgrade, "0001"),
+        (migrations.downgrade, "base"),
+        (migrations.upgrade, "0001"),
+    ]
     seen = []
 
     for step, revision in [*steps, (migrations.upgrade, "head")]:
         stamp = step(database, revision)
-        seen.append((stamp, "guard_api_keys" in tables_of(database)))
+        there = tables_of(database)
+        seen.append((stamp, "guard_api_keys" in there, "guard_csp_reports" in there))
         assert migrations.current(database) == stamp
         assert tables_of(database) - GUARDS == others
         with database.transaction() as connection:
             assert connection.execute(text("SELECT * FROM note")).all() == [(1, "mine")]
             assert connection.execute(text("SELECT * FROM alembic_version")).all() == [("0001",)]
 
-    assert seen == [("0001", True), (None, False), ("0001", True), ("0001", True)]
+    assert seen == [
+        ("0002", True, True),
+        ("0001", True, False),
+        (None, False, False),
+        ("0001", True, False),
+        ("0002", True, True),
+    ]
 
 
 def test_a_database_made_without_alembic_is_at_the_newest_revision(database: Database) -> None:
@@ -164,7 +176,7 @@ def test_autogenerate_proposes_nothing_for_tables_of_others(database: Database, 
     with database.engine.begin() as connection, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*expression-based index", category=Warning)
         config.attributes["connection"] = connection
-        script = command.revision(config, "nothing", autogenerate=True, rev_id="0002")
+        script = command.revision(config, "nothing", autogenerate=True, rev_id="9999")
 
     assert script is not None
     assert not isinstance(script, list)
@@ -172,7 +184,7 @@ def test_autogenerate_proposes_nothing_for_tables_of_others(database: Database, 
     compile(source, script.path, "exec")
     assert "drop_table" not in source
     assert "guardian" not in source
-    assert 'down_revision = "0001"' in source.replace("'", '"')
+    assert f'down_revision = "{schema.HEAD_REVISION}"' in source.replace("'", '"')
 
 
 def test_the_package_may_lie_in_a_folder_with_a_percent_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,8 +202,8 @@ def test_a_connection_may_be_given(database: Database, began: bool) -> None:
         if began:
             connection.begin()
 
-        assert migrations.upgrade(connection) == "0001"
-        assert migrations.current(connection) == "0001"
+        assert migrations.upgrade(connection) == schema.HEAD_REVISION
+        assert migrations.current(connection) == schema.HEAD_REVISION
 
         connection.rollback()
     assert ("guard_api_keys" in tables_of(database)) is not began
@@ -243,11 +255,11 @@ print(migrations.upgrade(database))
 
 @pytest.mark.parametrize("options", ["", "?options=-cdefault_transaction_isolation%3Dserializable"])
 def test_concurrent_upgrades_of_postgresql_are_safe(postgres_db: str, options: str) -> None:
-    assert run_processes(UPGRADE, postgres_db + options, count=3) == ["0001"] * 3
+    assert run_processes(UPGRADE, postgres_db + options, count=3) == [schema.HEAD_REVISION] * 3
 
 
 def test_concurrent_upgrades_of_sqlite_are_safe(tmp_path: Path) -> None:
-    assert run_processes(UPGRADE, f"sqlite:///{tmp_path / 'x.db'}", count=3) == ["0001"] * 3
+    assert run_processes(UPGRADE, f"sqlite:///{tmp_path / 'x.db'}", count=3) == [schema.HEAD_REVISION] * 3
 
 
 def test_without_alembic_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from flask import Blueprint, Flask
 
 from flask_guard.authz import policies
 from flask_guard.errors import ConfigError
-from flask_guard.pipeline import rules
+from flask_guard.pipeline import words
 from flask_guard.pipeline.definitions import Definitions
 from flask_guard.pipeline.discover import Endpoint, find_endpoints
 
@@ -39,7 +39,7 @@ def with_step(step: str = "authorize", **options: Any) -> Definitions:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"step": "authorise"}, "There is no step 'authorise'; the steps are payload, authenticate, tenant"),
+        ({"step": "authorise"}, "There is no step 'authorise'; the steps are host, fence, payload"),
         ({"step": "authorise"}, "Did you mean authorize?"),
         ({"step": "view"}, "There is no step 'view'"),
         ({"position": "around"}, "not 'around'"),
@@ -142,7 +142,7 @@ def test_header_is_sent_where_it_was_asked_for(endpoint: str | None, applies: bo
 def test_rules_of_one_pattern_add_up() -> None:
     definitions = Definitions()
     definitions.add_rules({"a": policies.role("a")})
-    definitions.add_rules({"a": [policies.role("b"), rules.max_body(1)], "b": policies.role("c")})
+    definitions.add_rules({"a": [policies.role("b"), words.max_body(1)], "b": policies.role("c")})
 
     assert [rule.text for rule in definitions.patterns["a"]] == [
         "require(role(a))",

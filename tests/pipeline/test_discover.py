@@ -9,13 +9,13 @@ from flask.views import MethodView
 from werkzeug.routing import Rule as UrlRule
 
 from flask_guard.authz import policies
-from flask_guard.pipeline import rules
+from flask_guard.pipeline import words
 from flask_guard.pipeline.discover import Endpoint, find_endpoints, find_levels
-from flask_guard.pipeline.rules import annotate
+from flask_guard.pipeline.rules import HTTP_METHODS, Rule, annotate
 
 from .writing import view
 
-RULE = rules.require(policies.role("a"))
+RULE = words.require(policies.role("a"))
 
 
 def endpoints_of(app: Flask) -> dict[str, Endpoint]:
@@ -42,7 +42,7 @@ def test_url_rule_past_flask_answers_every_method_and_has_no_view() -> None:
 
     (endpoint,) = find_endpoints(app)
 
-    assert endpoint.methods == tuple(sorted(rules.HTTP_METHODS))
+    assert endpoint.methods == tuple(sorted(HTTP_METHODS))
     assert endpoint.view is None
     assert find_levels(app, endpoint, {}, method="GET") == []
 
@@ -112,7 +112,7 @@ def test_blueprint_pattern_and_class_are_wide_and_a_view_and_a_method_are_not() 
     assert [level.is_wide for level in levels] == [True, True, True, False, False]
 
 
-def annotate_with(rule: rules.Rule) -> Any:
+def annotate_with(rule: Rule) -> Any:
     return lambda function: annotate(function, rule)
 
 

@@ -6,16 +6,16 @@ import pytest
 
 from flask_guard.authz import policies
 from flask_guard.config.sections import DefaultAccess
-from flask_guard.pipeline import rules
+from flask_guard.pipeline import words
 from flask_guard.pipeline.merge import Level, Merged, default_for, merge
 from flask_guard.pipeline.rules import Access, Rule
 
-PUBLIC = rules.public(reason="open")
-OPTIONAL = rules.optional_auth()
-CLOSED = rules.require_authenticated()
-A = rules.require(policies.role("a"))
-B = rules.require(policies.role("b"))
-C = rules.require(policies.scope("c"))
+PUBLIC = words.public(reason="open")
+OPTIONAL = words.optional_auth()
+CLOSED = words.require_authenticated()
+A = words.require(policies.role("a"))
+B = words.require(policies.role("b"))
+C = words.require(policies.scope("c"))
 
 
 def merged_of(
@@ -77,7 +77,7 @@ def test_levels_become_one_answer(levels: list[list[Rule]], result: str, origin:
         ([PUBLIC, CLOSED], "level 1 is authenticated and public at once."),
         ([OPTIONAL, CLOSED], "level 1 is authenticated and optional at once."),
         ([PUBLIC, OPTIONAL, CLOSED, A], "level 1 is authenticated and optional and public at once."),
-        ([rules.max_body(1), rules.max_body(2)], "level 1 has max_body() of 1 and 2 bytes at once."),
+        ([words.max_body(1), words.max_body(2)], "level 1 has max_body(1) and max_body(2) at once."),
     ],
     ids=["public, then a role", "a role, then public", "two bases", "two others", "three", "two sizes"],
 )
@@ -88,7 +88,7 @@ def test_level_that_contradicts_itself_is_a_fault(rules_of_level: list[Rule], sa
 
 
 def test_rules_about_different_methods_do_not_contradict() -> None:
-    level = [rules.public(reason="open", methods=("GET",)), rules.require(policies.role("a"), methods=("POST",))]
+    level = [words.public(reason="open", methods=("GET",)), words.require(policies.role("a"), methods=("POST",))]
 
     assert asks(sound(level)) == "public -"
     assert asks(sound(level, method="HEAD")) == "public -"
@@ -114,7 +114,7 @@ def test_default_opens_what_it_says(default: DefaultAccess, open_methods: list[s
 @pytest.mark.parametrize("default", ["public", "public-read"])
 def test_requirement_closes_an_open_default(default: DefaultAccess) -> None:
     """`~role("banned")` would let the anonymous one in."""
-    banned = rules.require(~policies.role("banned"))
+    banned = words.require(~policies.role("banned"))
 
     assert asks(sound([banned], default=default)) == "authenticated ~role(banned)"
     assert asks(sound([CLOSED], default=default)) == "authenticated -"
@@ -130,15 +130,15 @@ def test_reason_of_a_public_is_kept_and_goes_when_it_is_closed() -> None:
     assert sound([PUBLIC], [CLOSED]).reason == ""
 
 
-def test_quiet_on_any_level_is_quiet() -> None:
-    assert sound([rules.quiet()], [A]).is_quiet
-    assert sound([PUBLIC], [rules.quiet()]).is_quiet
-    assert not sound([PUBLIC], [A]).is_quiet
+def test_probe_on_any_level_is_one() -> None:
+    assert sound([words.probe()], [A]).is_probe
+    assert sound([PUBLIC], [words.probe()]).is_probe
+    assert not sound([PUBLIC], [A]).is_probe
 
 
 def test_innermost_size_and_kinds_win() -> None:
-    outer = [rules.max_body(10), rules.json_body("array")]
-    inner = [rules.max_body(20, methods=("POST",)), rules.json_body("scalar", methods=("POST",))]
+    outer = [words.max_body(10), words.json_body("array")]
+    inner = [words.max_body(20, methods=("POST",)), words.json_body("scalar", methods=("POST",))]
 
     get, post = sound(outer, inner), sound(outer, inner, method="POST")
 

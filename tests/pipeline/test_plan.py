@@ -12,7 +12,7 @@ from flask.views import MethodView, View
 
 from flask_guard.authz import policies
 from flask_guard.config.sections import DefaultAccess
-from flask_guard.pipeline import rules
+from flask_guard.pipeline import words
 
 from .writing import Writer, asks, view
 
@@ -328,10 +328,10 @@ def test_patterns_stand_between_blueprint_and_view_and_the_vaguer_outside() -> N
     app.register_blueprint(docs)
     writer.match(
         {
-            "docs.y": rules.public(reason="exact"),
+            "docs.y": words.public(reason="exact"),
             "docs.*": policies.role("longer"),
             "*": policies.role("any"),
-            "static": rules.public(reason="assets"),
+            "static": words.public(reason="assets"),
         }
     )
 
@@ -347,6 +347,6 @@ def test_patterns_stand_between_blueprint_and_view_and_the_vaguer_outside() -> N
 def test_exact_name_is_inside_every_pattern_of_its_length(pattern: str) -> None:
     app, writer = Flask("app"), Writer()
     app.add_url_rule("/", "docs.x", view)
-    writer.match({"docs.x": rules.public(reason="exact"), pattern: policies.role("a")})
+    writer.match({"docs.x": words.public(reason="exact"), pattern: policies.role("a")})
 
     assert asks(writer.compile(app).plans["docs.x"]["GET"]) == "public"

@@ -11,7 +11,8 @@ from flask import Blueprint, Flask
 from flask.views import MethodView, View
 
 from flask_guard.authz import policies
-from flask_guard.pipeline import rules
+from flask_guard.pipeline import words
+from flask_guard.pipeline.rules import rules_of
 from flask_guard.values import Level
 
 from .writing import Writer, asks, view
@@ -70,7 +71,7 @@ def test_rule_on_a_class_that_nobody_routes_is_a_fault() -> None:
 
     (fault,) = writer.faults(app)
     assert "Forgotten, which no application or blueprint routes." in fault
-    assert rules.rules_of(Forgotten)
+    assert rules_of(Forgotten)
 
 
 def test_rule_on_a_method_that_answers_no_http_method_is_a_fault() -> None:
@@ -105,7 +106,7 @@ def test_rule_on_a_wrapper_above_the_route_is_a_fault() -> None:
 
 def test_every_fault_is_told_at_once_and_each_one_once() -> None:
     app, writer = Flask("app"), Writer()
-    written = [writer.role("a")(forgetful(view)), writer.write(rules.optional_auth())(forgetful(view))]
+    written = [writer.role("a")(forgetful(view)), writer.write(words.optional_auth())(forgetful(view))]
     both = writer.public()(writer.role("b")(lambda: ""))
     app.add_url_rule("/", "index", both, methods=["GET", "POST"])
     writer.match({"docs.*": policies.role("a")})

@@ -8,8 +8,9 @@ import pytest
 from flask import Flask
 
 from flask_guard.errors import ConfigError
-from flask_guard.pipeline import rules
+from flask_guard.pipeline import words
 from flask_guard.pipeline.plan import Plan, PlanTable, compile_plans
+from flask_guard.pipeline.rules import Access, Annotations
 from flask_guard.values import Level
 
 from .writing import Writer, view
@@ -18,13 +19,13 @@ from .writing import Writer, view
 def test_what_no_route_answers_has_a_plan_of_its_own() -> None:
     table = Writer().compile(Flask("app"))
 
-    assert (table.unrouted.endpoint, table.unrouted.access) == (None, rules.Access.PUBLIC)
+    assert (table.unrouted.endpoint, table.unrouted.access) == (None, Access.PUBLIC)
     assert table.unrouted.requirement is None
 
 
 def test_table_knows_whether_anything_waits_on_the_way_out() -> None:
-    quiet = Plan("a", "GET", rules.Access.PUBLIC)
-    loud = Plan("a", "GET", rules.Access.PUBLIC, after=(lambda *_: None,))
+    quiet = Plan("a", "GET", Access.PUBLIC)
+    loud = Plan("a", "GET", Access.PUBLIC, after=(lambda *_: None,))
 
     assert not PlanTable({"a": {"GET": quiet}}, [], quiet).has_after_steps
     assert PlanTable({"a": {"GET": loud}}, [], quiet).has_after_steps
@@ -39,7 +40,7 @@ def test_replaced_step_is_a_finding_for_each_endpoint() -> None:
     table = compile_plans(
         app,
         apps=[app],
-        annotations=rules.Annotations(),
+        annotations=Annotations(),
         patterns={},
         default="authenticated",
         bind=lambda plan, _endpoint: dataclasses.replace(plan, replaced=(said,)),
@@ -71,18 +72,18 @@ def test_further_faults_are_told_with_those_of_the_rules() -> None:
 
 def test_quiet_is_in_the_plan() -> None:
     app, writer = Flask("app"), Writer()
-    app.add_url_rule("/", "index", writer.write(rules.quiet())(lambda: ""))
+    app.add_url_rule("/", "index", writer.write(words.probe())(lambda: ""))
 
     plans = writer.compile(app).plans
 
-    assert plans["index"]["GET"].is_quiet
-    assert not plans["static"]["GET"].is_quiet
+    assert plans["index"]["GET"].is_probe
+    assert not plans["static"]["GET"].is_probe
 
 
 def test_size_and_kinds_of_a_body_are_in_the_plan() -> None:
     app, writer = Flask("app"), Writer()
-    sized = writer.write(rules.max_body("1K", methods=("POST",)))(lambda: "")
-    app.add_url_rule("/", "index", writer.write(rules.json_body("array"))(sized), methods=["GET", "POST"])
+    sized = writer.write(words.max_body("1K", methods=("POST",)))(lambda: "")
+    app.add_url_rule("/", "index", writer.write(words.json_body("array"))(sized), methods=["GET", "POST"])
 
     plans = writer.compile(app).plans["index"]
 

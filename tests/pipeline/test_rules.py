@@ -13,11 +13,12 @@ from flask.views import MethodView, View
 
 from flask_guard.authz import policies
 from flask_guard.errors import ConfigError
-from flask_guard.pipeline import rules
-from flask_guard.pipeline.rules import Access, Annotations, Rule, annotate, as_methods, as_rules, rules_of
+from flask_guard.pipeline import words
+from flask_guard.pipeline.rules import Access, Annotations, Rule, annotate, as_methods, rules_of
+from flask_guard.pipeline.words import as_rules
 
-OPEN = rules.public(reason="open")
-ADMIN = rules.require(policies.role("admin"))
+OPEN = words.public(reason="open")
+ADMIN = words.require(policies.role("admin"))
 
 
 class Controller:
@@ -136,12 +137,12 @@ def words_for(words: Any) -> tuple[Rule, ...]:
 @pytest.mark.parametrize(
     ("rule", "access", "text"),
     [
-        (rules.public(reason="  assets "), Access.PUBLIC, "public(reason='  assets ')"),
-        (rules.optional_auth(), Access.OPTIONAL, "optional_auth()"),
-        (rules.require_authenticated(), Access.AUTHENTICATED, "authenticated()"),
-        (rules.require(policies.tenant()), None, "require(tenant)"),
-        (rules.max_body("32K"), None, "max_body('32K')"),
-        (rules.json_body("array", "object"), None, "json_body(array, object)"),
+        (words.public(reason="  assets "), Access.PUBLIC, "public(reason='  assets ')"),
+        (words.optional_auth(), Access.OPTIONAL, "optional_auth()"),
+        (words.require_authenticated(), Access.AUTHENTICATED, "authenticated()"),
+        (words.require(policies.tenant()), None, "require(tenant)"),
+        (words.max_body("32K"), None, "max_body('32K')"),
+        (words.json_body("array", "object"), None, "json_body(array, object)"),
     ],
     ids=["public", "optional_auth", "authenticated", "require", "max_body", "json_body"],
 )
@@ -152,33 +153,33 @@ def test_word_says_what_it_is(rule: Rule, access: Access | None, text: str) -> N
 
 
 def test_words_carry_their_values() -> None:
-    assert rules.public(reason=" assets ").reason == "assets"
-    assert rules.max_body("32K").max_body_bytes == 32768
-    assert rules.max_body(10).max_body_bytes == 10
-    assert rules.json_body("array").json_kinds == frozenset({"array"})
+    assert words.public(reason=" assets ").reason == "assets"
+    assert words.max_body("32K").max_body_bytes == 32768
+    assert words.max_body(10).max_body_bytes == 10
+    assert words.json_body("array").json_kinds == frozenset({"array"})
 
 
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        pytest.param(lambda: rules.public(reason=""), "needs a reason", id="public without a reason"),
-        pytest.param(lambda: rules.public(reason=" "), "needs a reason", id="public with a blank reason"),
-        pytest.param(lambda: rules.public(reason=None), "needs a reason", id="public with None"),  # type: ignore[arg-type]
-        pytest.param(lambda: rules.require("admin"), "takes a policy", id="require with a name"),  # type: ignore[arg-type]
-        pytest.param(lambda: rules.require(OPEN), "takes a policy", id="require with a rule"),  # type: ignore[arg-type]
-        pytest.param(lambda: rules.max_body("big"), "must be a size", id="max_body without a size"),
-        pytest.param(lambda: rules.max_body(0), "above zero", id="max_body of nothing"),
+        pytest.param(lambda: words.public(reason=""), "needs a reason", id="public without a reason"),
+        pytest.param(lambda: words.public(reason=" "), "needs a reason", id="public with a blank reason"),
+        pytest.param(lambda: words.public(reason=None), "needs a reason", id="public with None"),  # type: ignore[arg-type]
+        pytest.param(lambda: words.require("admin"), "takes a policy", id="require with a name"),  # type: ignore[arg-type]
+        pytest.param(lambda: words.require(OPEN), "takes a policy", id="require with a rule"),  # type: ignore[arg-type]
+        pytest.param(lambda: words.max_body("big"), "must be a size", id="max_body without a size"),
+        pytest.param(lambda: words.max_body(0), "above zero", id="max_body of nothing"),
         pytest.param(
-            lambda: rules.json_body(), "json_body() needs one at least of array, object", id="json_body of nothing"
+            lambda: words.json_body(), "json_body() needs one at least of array, object", id="json_body of nothing"
         ),
-        pytest.param(lambda: rules.json_body("list"), "not 'list'", id="json_body of no kind"),
+        pytest.param(lambda: words.json_body("list"), "not 'list'", id="json_body of no kind"),
         pytest.param(
-            lambda: rules.json_body(["array"]), "as in json_body('array'), not ['array']", id="kinds in a list"
+            lambda: words.json_body(["array"]), "as in json_body('array'), not ['array']", id="kinds in a list"
         ),  # type: ignore[arg-type]
         pytest.param(lambda: words_for([]), "empty list of rules for the pattern 'static'", id="no rules"),
         pytest.param(lambda: words_for("public"), "has 'public' for the pattern 'static'; it takes", id="a name"),
         pytest.param(lambda: words_for(None), "has None for the pattern 'static'; it takes", id="None"),
-        pytest.param(lambda: words_for(rules.public), "has public without parentheses for the", id="a word alone"),
+        pytest.param(lambda: words_for(words.public), "has public without parentheses for the", id="a word alone"),
         pytest.param(lambda: words_for([OPEN, "role"]), "has 'role' for the pattern 'static'", id="a name in a list"),
     ],
 )
@@ -192,9 +193,9 @@ def test_word_that_says_nothing_is_refused(word: Callable[[], Any], said: str) -
 @pytest.mark.parametrize(
     ("name", "decorate"),
     [
-        pytest.param("require", rules.require, id="require"),
-        pytest.param("max_body", rules.max_body, id="max_body"),
-        pytest.param("json_body", rules.json_body, id="json_body"),
+        pytest.param("require", words.require, id="require"),
+        pytest.param("max_body", words.max_body, id="max_body"),
+        pytest.param("json_body", words.json_body, id="json_body"),
         pytest.param("require_fresh", policies.fresh, id="fresh"),
         pytest.param("require_role", policies.role, id="role"),
         pytest.param("require_scope", policies.scope, id="scope"),

@@ -1,4 +1,4 @@
-"""The steps that requests meet, each alone, and the order in which a plan gets them."""
+"""The steps that requests meet, each alone."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
-from flask import Blueprint, Flask
 
 from flask_guard.auth.credentials import CredentialReader
 from flask_guard.authz import policies
 from flask_guard.authz.policies import Policy
-from flask_guard.browser.headers import HeaderRule
 from flask_guard.errors import (
     AccessRefused,
     BadRequest,
@@ -24,18 +22,9 @@ from flask_guard.errors import (
 )
 from flask_guard.limits.payload import BoundedInput
 from flask_guard.pipeline.context import RequestContext
-from flask_guard.pipeline.discover import Endpoint, find_endpoints
-from flask_guard.pipeline.plan import Plan
 from flask_guard.pipeline.rules import Access
-from flask_guard.pipeline.steps import (
-    ORDER,
-    Registration,
-    StepBinder,
-    authenticate_step,
-    authorize_step,
-    payload_step,
-)
-from flask_guard.values import ANONYMOUS, Decision, Principal
+from flask_guard.pipeline.steps import authenticate_step, authorize_step, payload_step
+from flask_guard.values import ANONYMOUS, Client, Decision, Principal
 
 ADA = Principal(id="ada", method="jwt", roles=frozenset({"staff"}))
 
@@ -43,7 +32,8 @@ ADA = Principal(id="ada", method="jwt", roles=frozenset({"staff"}))
 def context_of(principal: Principal = ANONYMOUS, *, body: bytes | None = None, **environ: str) -> RequestContext:
     environment = {"REQUEST_METHOD": "POST", **environ}
     nothing = cast("Any", None)  # no step asks the runtime
-    context = RequestContext(environment, runtime=nothing, request_id="r1", now=1000.0, started_ns=0)
+    client = Client("192.0.2.1", "192.0.2.1", "https", "notes.test")
+    context = RequestContext(environment, runtime=nothing, client=client, request_id="r1", now=1000.0, started_ns=0)
     context.principal = principal
     if body is not None:
         context.body = BoundedInput(io.BytesIO(body), 5, lambda limit: BodyTooLarge(detail=str(limit)))
@@ -56,13 +46,17 @@ JSON = "application/json"
 FORM = "multipart/form-data; boundary=x"
 
 
+def bounded(**limits: Any) -> Callable[[RequestContext], None]:
+    return payload_step(**{"route_limit": None, "max_url": 100, "decode_gzip": False, **limits})
+
+
 @pytest.mark.parametrize(
     ("route_limit", "content_type", "limit"),
     [(None, JSON, 100), (None, FORM, 1000), (7, JSON, 7), (2000, FORM, 2000)],
     ids=["the default", "multipart", "a route's own", "a larger one of its own"],
 )
 def test_announced_size_is_held_against_the_limit(route_limit: int | None, content_type: str, limit: int) -> None:
-    step = payload_step(route_limit=route_limit, max_body=100, max_multipart=1000)
+    step = bounded(route_limit=route_limit, max_body=100, max_multipart=1000)
     fits = context_of(body=b"", CONTENT_TYPE=content_type, CONTENT_LENGTH=str(limit))
     too_large = context_of(body=b"", CONTENT_TYPE=content_type, CONTENT_LENGTH=str(limit + 1))
 
@@ -78,7 +72,7 @@ def test_announced_size_is_held_against_the_limit(route_limit: int | None, conte
 
 def test_body_that_announces_nothing_is_bounded_while_it_is_read() -> None:
     context = context_of(body=b"123456789")
-    payload_step(route_limit=8, max_body=100, max_multipart=1000)(context)
+    bounded(route_limit=8, max_body=100, max_multipart=1000)(context)
 
     assert context.body is not None
     with pytest.raises(BodyTooLarge):
@@ -86,13 +80,13 @@ def test_body_that_announces_nothing_is_bounded_while_it_is_read() -> None:
 
 
 def test_request_without_a_body_is_not_looked_at() -> None:
-    payload_step(route_limit=1, max_body=1, max_multipart=1)(context_of(CONTENT_LENGTH="x"))
+    bounded(route_limit=1, max_body=1, max_multipart=1)(context_of(CONTENT_LENGTH="x"))
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "1,1", "+5"])
 def test_length_that_is_no_number_is_refused(length: str) -> None:
     with pytest.raises(BadRequest):
-        payload_step(route_limit=None, max_body=9, max_multipart=9)(context_of(body=b"", CONTENT_LENGTH=length))
+        bounded(max_body=9, max_multipart=9)(context_of(body=b"", CONTENT_LENGTH=length))
 
 
 # authenticate -------------------------------------------------------------------------------------------
@@ -208,162 +202,3 @@ def test_policy_that_returns_no_decision_lets_nobody_in(answer: Any) -> None:
     with pytest.raises(TypeError, match=r"forgets\.decide\(\) returned .*, which is not a Decision"):
         authorize_step(Access.AUTHENTICATED, Forgets())(context)
     assert context.decision is None
-
-
-# The order ----------------------------------------------------------------------------------------------
-
-
-def named(name: str) -> Callable[..., Any]:
-    def step(*_context: Any) -> None:
-        return None
-
-    step.__name__ = name
-    return step
-
-
-def registration(step: str, name: str, position: Any = "before", **options: Any) -> Registration:
-    places = {"endpoints": (), "blueprints": (), "methods": None, **options}
-    return Registration(step=step, function=named(name), position=position, name=name, **places)
-
-
-def bound(plan: Plan, *registrations: Registration, endpoint: Endpoint | None = None, report: Any = None) -> Plan:
-    binder = StepBinder(
-        reader=CredentialReader(None, None),
-        token_key="HTTP_AUTHORIZATION",
-        api_key_key="HTTP_X_API_KEY",
-        max_body=100,
-        max_multipart=1000,
-        registrations=registrations,
-        headers_of=lambda name: (HeaderRule("X-For", name or "nobody"),),
-        ensure_sync=lambda function: function,
-        report=report,
-    )
-    return binder.bind(plan, endpoint)
-
-
-def names(steps: Any) -> list[str]:
-    return [step.__name__ for step in steps]
-
-
-def endpoint_of(method: str = "GET") -> Endpoint:
-    app = Flask("app", static_folder=None)
-    notes = Blueprint("notes", __name__)
-    notes.add_url_rule("/", "index", lambda: "", methods=[method])
-    app.register_blueprint(notes)
-    return find_endpoints(app)[0]
-
-
-@pytest.mark.parametrize(
-    ("access", "requirement", "steps"),
-    [
-        (Access.PUBLIC, None, ["payload"]),
-        (Access.OPTIONAL, None, ["payload", "authenticate"]),
-        (Access.OPTIONAL, STAFF, ["payload", "authenticate", "authorize"]),
-        (Access.AUTHENTICATED, None, ["payload", "authenticate", "authorize"]),
-        (Access.AUTHENTICATED, STAFF, ["payload", "authenticate", "authorize"]),
-    ],
-)
-def test_plan_has_the_steps_that_its_route_needs(access: Access, requirement: Policy | None, steps: list[str]) -> None:
-    plan = bound(Plan("notes.index", "GET", access, requirement), endpoint=endpoint_of())
-
-    assert names(plan.before) == steps
-    assert plan.after == ()
-
-
-def test_functions_stand_around_their_step_in_the_order_of_registration() -> None:
-    wanted = [
-        registration("authorize", "b1"),
-        registration("authorize", "a1", "after"),
-        registration("authorize", "b2"),
-        registration("authorize", "a2", "after"),
-        registration("tenant", "t"),
-        registration("respond", "r1", "after"),
-        registration("respond", "r2"),
-    ]
-
-    plan = bound(Plan("notes.index", "GET", Access.AUTHENTICATED), *wanted, endpoint=endpoint_of())
-
-    assert names(plan.before) == ["payload", "authenticate", "t", "b1", "b2", "authorize", "a1", "a2"]
-    assert names(plan.after) == ["r2", "r1"]
-
-
-def test_last_replacement_stands_in_the_place_of_the_step() -> None:
-    plan = bound(
-        Plan("notes.index", "GET", Access.AUTHENTICATED),
-        registration("authorize", "one", "replace"),
-        registration("authorize", "other", "replace"),
-        endpoint=endpoint_of(),
-    )
-
-    assert names(plan.before) == ["payload", "authenticate", "other"]
-    assert plan.replaced == ("authorize is replaced by other",)
-
-
-@pytest.mark.parametrize(
-    ("step", "said"),
-    [
-        ("authenticate", ("authenticate is replaced by mine",)),
-        ("authorize", ("authorize is replaced by mine",)),
-        ("payload", ()),
-        ("tenant", ()),
-        ("respond", ()),
-    ],
-)
-def test_plan_says_which_deciding_step_is_replaced(step: str, said: tuple[str, ...]) -> None:
-    plan = Plan("notes.index", "GET", Access.AUTHENTICATED)
-
-    assert bound(plan, registration(step, "mine", "replace"), endpoint=endpoint_of()).replaced == said
-    assert bound(plan, registration(step, "mine"), endpoint=endpoint_of()).replaced == ()
-    elsewhere = registration(step, "mine", "replace", endpoints=("other",))
-    assert bound(plan, elsewhere, endpoint=endpoint_of()).replaced == ()
-
-
-def test_plan_has_the_headers_of_its_endpoint() -> None:
-    assert bound(Plan("notes.index", "GET", Access.PUBLIC)).headers == (HeaderRule("X-For", "notes.index"),)
-    assert bound(Plan(None, "", Access.PUBLIC)).headers == (HeaderRule("X-For", "nobody"),)
-
-
-@pytest.mark.parametrize(
-    ("options", "method", "applies"),
-    [
-        ({}, "GET", True),
-        ({"endpoints": ("notes.*",)}, "GET", True),
-        ({"endpoints": ("other",)}, "GET", False),
-        ({"blueprints": ("notes",)}, "GET", True),
-        ({"blueprints": ("other",)}, "GET", False),
-        ({"methods": frozenset({"POST"})}, "GET", False),
-        ({"methods": frozenset({"POST"})}, "POST", True),
-        ({"endpoints": ("other",), "blueprints": ("notes",)}, "GET", True),
-        ({"endpoints": ("notes.*",), "methods": frozenset({"POST"})}, "GET", False),
-    ],
-)
-def test_function_runs_where_it_was_registered_for(options: dict[str, Any], method: str, applies: bool) -> None:
-    plan = bound(
-        Plan("notes.index", method, Access.PUBLIC), registration("tenant", "mine", **options), endpoint=endpoint_of()
-    )
-
-    assert ("mine" in names(plan.before)) is applies
-
-
-def test_unrouted_request_meets_functions_for_everything_at_its_two_steps_only() -> None:
-    wanted = [registration(step, step[:3]) for step in ORDER]
-    wanted.append(registration("payload", "not", endpoints=("*",)))
-    wanted.append(registration("payload", "nor", methods=frozenset({"POST"})))
-
-    plan = bound(Plan(None, "", Access.PUBLIC), *wanted)
-
-    assert names(plan.before) == ["pay", "payload"]
-    assert names(plan.after) == ["res"]
-
-
-def test_report_wraps_every_step_on_the_way_in() -> None:
-    reported: list[str] = []
-
-    def report(step: Callable[..., Any]) -> Callable[..., Any]:
-        reported.append(step.__name__)
-        return step
-
-    bound(Plan("notes.index", "GET", Access.AUTHENTICATED), registration("tenant", "t"), report=report,
-          endpoint=endpoint_of())  # fmt: skip
-
-    assert reported == ["payload", "authenticate", "t", "authorize"]

@@ -11,9 +11,10 @@ from flask import Flask
 from flask_guard.authz import policies
 from flask_guard.config.sections import DefaultAccess
 from flask_guard.errors import ConfigError
-from flask_guard.pipeline import rules
+from flask_guard.pipeline import words
 from flask_guard.pipeline.plan import Plan, PlanTable, compile_plans
-from flask_guard.pipeline.rules import Annotations, Rule, as_rules
+from flask_guard.pipeline.rules import Annotations, Rule
+from flask_guard.pipeline.words import as_rules
 
 Target = TypeVar("Target")
 
@@ -30,13 +31,13 @@ class Writer:
         return self.annotations.decorator(rule)
 
     def role(self, *names: str, **options: Any) -> Callable[[Target], Target]:
-        return self.write(rules.require(policies.role(*names), **options))
+        return self.write(words.require(policies.role(*names), **options))
 
     def public(self, **options: Any) -> Callable[[Target], Target]:
-        return self.write(rules.public(reason="open", **options))
+        return self.write(words.public(reason="open", **options))
 
     def match(self, patterns: Mapping[str, Any]) -> None:
-        self.patterns |= {pattern: as_rules(words, pattern=pattern) for pattern, words in patterns.items()}
+        self.patterns |= {pattern: as_rules(said, pattern=pattern) for pattern, said in patterns.items()}
 
     def compile(self, app: Flask, apps: Iterable[Flask] | None = None) -> PlanTable:
         return compile_plans(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import secrets
 import weakref
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from flask import Blueprint, Flask, request
+from werkzeug.test import create_environ
 
 from flask_guard import ConfigError, Guard, Policy, Principal
 from flask_guard.pipeline.access_map import make_access_map
@@ -130,25 +132,35 @@ def test_tokens_are_those_of_the_guard_that_is_asked(make_app: AppMaker) -> None
     assert first_app.test_client().get("/closed", headers=headers).status_code == 200
 
 
-def test_a_body_does_not_outlive_its_request(make_app: AppMaker) -> None:
+@pytest.mark.parametrize("is_lazy", [False, True], ids=["application", "generator around it"])
+def test_a_body_does_not_outlive_its_request(make_app: AppMaker, is_lazy: bool) -> None:
     alive: list[weakref.ref[Any]] = []
 
     def setup(app: Flask, guard: Guard) -> None:
-        @app.post("/upload")
-        @guard.public(reason="test")
-        def upload() -> str:
-            request.get_data()
-            alive.append(weakref.ref(request._get_current_object()))  # type: ignore[attr-defined]
-            return "ok"
+        guard.public(reason="test")(app.post("/upload", endpoint="upload")(lambda: str(len(request.get_data()))))
+        inner = app.wsgi_app
+
+        def forward(environ: Any, start_response: Any) -> Any:
+            yield from inner(environ, start_response)
+
+        if is_lazy:
+            app.wsgi_app = forward  # type: ignore[method-assign]
+
+    def upload(app: Flask) -> bytes:
+        body = io.BytesIO(b"x" * 1000)
+        alive.append(weakref.ref(body))
+        environ = create_environ("/upload", method="POST")
+        environ |= {"wsgi.input": body, "CONTENT_LENGTH": "1000"}
+        return b"".join(app(environ, lambda *_begun: lambda _data: None))
 
     app, _ = make_app(setup)
     gc.collect()
     gc.disable()
     try:
-        for _ in range(5):
-            app.test_client().post("/upload", data=b"x" * 1000).close()
+        answers = {upload(app) for _ in range(5)}
         living = [reference for reference in alive if reference() is not None]
     finally:
         gc.enable()
 
+    assert answers == {b"1000"}
     assert len(living) <= 1
