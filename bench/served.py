@@ -25,7 +25,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from tests.services.valkey_server import find_free_port
+from tests.services.ports import find_free_port
 
 from . import apps
 from .apps import DOCUMENT, LISTED_ORIGIN, PATH

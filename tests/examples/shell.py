@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.services.postgres import find_free_port
+from tests.services.ports import find_free_port
 
 from .markdown import Block
 from .support import CONSOLE, TIMEOUT_S, make_environment

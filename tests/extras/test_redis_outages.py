@@ -20,7 +20,8 @@ from flask_guard.limits.breaker import RateBreaker
 from flask_guard.limits.rates import RateStore, Window
 from tests.contracts.rate_stores import STRATEGIES, make_window
 from tests.db.races import run_processes, run_threads
-from tests.services.valkey_server import ValkeyServer, find_free_port
+from tests.services.ports import find_free_port
+from tests.services.valkey_server import ValkeyServer
 
 # Seconds. The most that one call may take while the server does not answer.
 PATIENCE_S = 0.2

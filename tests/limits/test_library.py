@@ -22,7 +22,8 @@ from flask_guard.limits.library import LibraryRates
 from flask_guard.limits.rates import Window
 from tests.contracts.rate_stores import make_window
 from tests.db.races import run_processes, run_threads
-from tests.services.valkey_server import ValkeyServer, find_free_port
+from tests.services.ports import find_free_port
+from tests.services.valkey_server import ValkeyServer
 
 STRATEGIES: tuple[RateStrategy, ...] = ("sliding-window", "fixed-window", "moving-window")
 

@@ -15,7 +15,6 @@ import fcntl
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -29,6 +28,8 @@ import psycopg
 import pytest
 from psycopg import sql
 from sqlalchemy import URL, make_url
+
+from tests.services.ports import find_free_port
 
 ADDRESS_VARIABLE = "FLASK_GUARD_TEST_POSTGRES_URL"
 SERVER_USER = "nobody"  # for runs as root, which PostgreSQL refuses
@@ -163,13 +164,6 @@ def find_bin_folder() -> Path | None:
 
     debian = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     return max(debian, key=lambda path: int(path.parent.name), default=None)
-
-
-def find_free_port() -> int:
-    """Return a loopback port that nobody listens on at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def parse_address(address: str) -> URL:

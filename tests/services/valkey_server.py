@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from tests.services.ports import find_free_port
+
 START_WAIT_S: Final = 20.0
 START_TRIES: Final = 3  # A port that was free may be taken before the server binds it.
 
@@ -144,10 +146,3 @@ def answers(folder: Path, process: subprocess.Popen[bytes] | None = None) -> boo
                 pass
         time.sleep(0.02)
     return False
-
-
-def find_free_port() -> int:
-    """Return a loopback port that nobody listens on at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

@@ -13,8 +13,10 @@ from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
+from tests.services.ports import find_free_ports
+
 from .nginx import Nginx, read_guide
-from .processes import find_free_ports, running
+from .processes import running
 
 ROOT = Path(__file__).parents[2]
 NAME = "api.test"

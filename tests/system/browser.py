@@ -14,8 +14,10 @@ from selenium.webdriver import ChromeOptions, Remote
 from selenium.webdriver.chrome.remote_connection import ChromeRemoteConnection
 from selenium.webdriver.remote.client_config import ClientConfig
 
+from tests.services.ports import find_free_ports
+
 from .certificates import Certificate
-from .processes import find_free_ports, running
+from .processes import running
 
 _WAIT_S = 20
 _ANSWER_WAIT_S = 40  # for chromedriver, which itself waits for a page

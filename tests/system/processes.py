@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -38,14 +38,6 @@ def wait_until(is_so: Callable[[], object], what: str, *, seconds: float = 20) -
     while not is_so():
         assert time.monotonic() < end, f"not within {seconds} s: {what}"
         time.sleep(_PAUSE_S)
-
-
-def find_free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on at this moment, at any address of loopback."""
-    with ExitStack() as stack:
-        # All are held until the last is found, so that none is found twice.
-        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [listener.getsockname()[1] for listener in held]
 
 
 def has_ipv6() -> bool:

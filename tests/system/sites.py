@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 from flask import Flask
 from werkzeug.serving import make_server
 
+from tests.services.ports import find_free_ports
+
 from .nginx import Nginx
-from .processes import find_free_ports, wait_until
+from .processes import wait_until
 
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
