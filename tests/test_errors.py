@@ -56,7 +56,7 @@ def test_refusal_is_complete(kind: type[Refusal]) -> None:
     refusal = make(kind)
 
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", refusal.code)
-    assert 400 <= refusal.status <= 503
+    assert 400 <= refusal.status <= 504
     assert refusal.title
     assert refusal.text.endswith(".")
     assert refusal.text[0].isupper()

@@ -13,7 +13,7 @@ from flask.globals import request
 from werkzeug.local import LocalProxy
 
 from ..limits.payload import BoundedInput
-from ..tenancy.scope import find_scoped_tenant
+from ..tenancy.scope import Identity, find_identity, set_request_source
 from ..values import ANONYMOUS, NO_TENANT, Client, Decision, Principal, Tenant
 
 if TYPE_CHECKING:
@@ -96,18 +96,11 @@ def find_request_context() -> RequestContext | None:
     return cast("RequestContext | None", request.environ.get(ENVIRON_KEY))
 
 
-def _find_principal() -> Principal:
+def _find_identity() -> Identity | None:
     context = find_request_context()
-    return ANONYMOUS if context is None else context.principal
+    return None if context is None else Identity(context.tenant, context.principal)
 
 
-def _find_tenant() -> Tenant:
-    scoped = find_scoped_tenant()
-    if scoped is not None:
-        return scoped
-    context = find_request_context()
-    return NO_TENANT if context is None else context.tenant
-
-
-current_principal = cast(Principal, LocalProxy(_find_principal))
-current_tenant = cast(Tenant, LocalProxy(_find_tenant))
+set_request_source(_find_identity)
+current_principal = cast(Principal, LocalProxy(lambda: find_identity().principal))
+current_tenant = cast(Tenant, LocalProxy(lambda: find_identity().tenant))

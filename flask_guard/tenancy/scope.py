@@ -1,35 +1,101 @@
-"""The tenant outside a request: `with tenant_scope("acme"):` in jobs, commands and tests.
+"""For whom data is read and written now: the tenant, the principal, or everybody on purpose.
 
-In a request the tenant comes from the verified credential. A scope entered inside a request stands above it.
+The only ambient state of data access. The SQL compiler and the column defaults read it, because nobody hands
+them anything. In a request the tenant and the principal are those of the verified credential; elsewhere, in
+jobs, commands and tests, they are those of `with tenant_scope("acme"):`, and a scope that is entered inside a
+request stands above it. Threads inherit nothing. Knows neither Flask nor SQLAlchemy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 
-from ..values import Tenant
+from ..values import ANONYMOUS, NO_TENANT, Principal, Tenant
 
-_scope: ContextVar[Tenant | None] = ContextVar("flask_guard_tenant", default=None)
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """For whom: the tenant, NO_TENANT when none is bound, and the principal, ANONYMOUS without one."""
+
+    tenant: Tenant = NO_TENANT
+    principal: Principal = ANONYMOUS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unscoped:
+    """All tenants, on purpose. Each block is an object of its own, so that what was opened in it can be told.
+
+    around: for whom what was opened before the block goes on; None for whoever the request is of.
+    """
+
+    reason: str
+    around: Identity | None = None
+
+
+NOBODY = Identity()
+
+_scope: ContextVar[Identity | Unscoped | None] = ContextVar("flask_guard_scope", default=None)
+_find_in_request: Callable[[], Identity | None] = lambda: None  # noqa: E731  # replaced where requests are known
 
 
 @contextmanager
-def tenant_scope(tenant: str | Tenant) -> Iterator[Tenant]:
-    """Bind a tenant until the block ends.
+def tenant_scope(tenant: str | Tenant, *, principal: Principal | None = None) -> Iterator[Tenant]:
+    """Bind a tenant until the block ends, and a principal if rows that have owners are touched.
 
+    Without one the principal stays that of the request or of the scope around, if there is any.
     Raises ValueError for an empty or blank id: it would mean "no tenant" while looking like one.
     """
     bound = tenant if isinstance(tenant, Tenant) else Tenant(tenant)
     if not isinstance(bound.id, str) or not bound.id.strip():
         raise ValueError("a tenant scope needs the id of a tenant")
-    token = _scope.set(bound)
-    try:
+    with _entered(Identity(bound, principal or find_identity().principal)):
         yield bound
+
+
+@contextmanager
+def unscoped_block(reason: str) -> Iterator[Unscoped]:
+    """Let what is opened inside see all tenants. `db.unscoped` is what users hold: it writes the audit event.
+
+    Raises ValueError for an empty or blank reason.
+    """
+    if not isinstance(reason, str) or not reason.strip():
+        raise ValueError("an unscoped block needs a reason")
+    outer = _scope.get()
+    block = Unscoped(reason, outer.around if isinstance(outer, Unscoped) else outer)
+    with _entered(block):
+        yield block
+
+
+@contextmanager
+def _entered(scope: Identity | Unscoped) -> Iterator[None]:
+    token = _scope.set(scope)
+    try:
+        yield
     finally:
         _scope.reset(token)
 
 
-def find_scoped_tenant() -> Tenant | None:
-    """Return the tenant of the innermost open scope, if there is one."""
-    return _scope.get()
+def find_unscoped() -> Unscoped | None:
+    """Return the unscoped block that is the innermost scope, if it is one."""
+    scope = _scope.get()
+    return scope if isinstance(scope, Unscoped) else None
+
+
+def find_identity() -> Identity:
+    """Return for whom statements of guarded connections run now; NOBODY when that is not known.
+
+    An unscoped block changes nothing in it: what was opened before the block stays guarded.
+    """
+    scope = _scope.get()
+    if isinstance(scope, Unscoped):
+        scope = scope.around
+    return scope or _find_in_request() or NOBODY
+
+
+def set_request_source(find: Callable[[], Identity | None]) -> None:
+    """Say where the identity of a request is found. find: returns None outside of requests; never raises."""
+    global _find_in_request
+    _find_in_request = find

@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
-from flask_guard.tenancy.scope import find_scoped_tenant, tenant_scope
+from flask_guard.tenancy.scope import find_identity, tenant_scope
 from flask_guard.values import NO_TENANT, Tenant
+
+
+def find_scoped_tenant() -> Tenant | None:
+    return find_identity().tenant or None
 
 
 def test_no_scope_binds_nothing() -> None:
