@@ -7,15 +7,22 @@ Rule: what is said to be on is seen to refuse, to count or to be sent before the
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import secrets
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 
 from flask import Flask
 
+from flask_guard.config.sections import LogSettings
+from flask_guard.logs.format import LOGGER_NAME, configure_logging
 from tests.services.valkey_server import ValkeyServer, ValkeyUnavailable
 
 from . import apps
@@ -30,6 +37,7 @@ ROUNDS = 61
 FLOOR = "plain Flask"
 GUARD = "Guard, everything on"
 FLASK_SESSION = "Guard, everything on, Flask's session interface"
+OTHER_HANDLER = "Guard, everything on, a handler of the application"
 NO_LINE = "Guard, all but the access line"
 NO_LIMITS = "Guard, all but the access line and limits"
 CORS = "Flask-CORS"
@@ -50,6 +58,7 @@ REDIS_LIMITER = "Flask-Limiter on the server, one limit"
 REDIS_GUARD = "Guard, one limit on the server"
 TWO_RATES = f"{HIGH_RATE}; 60000000000/hour"
 
+_NOWHERE = os.open(os.devnull, os.O_WRONLY)
 COOKIES = "csrf=abcdef0123456789; theme=dark"
 _SENT = {
     "x-request-id", "content-security-policy", "strict-transport-security", "x-frame-options", "vary",
@@ -68,6 +77,57 @@ def run(report: Report, *, scale: float) -> None:
     report.heading("Edge: POST of a JSON object with everything on")
     report.timing(TITLE, measure(_post_cases(secret), rounds=rounds), floor=POST_FLOOR, targets=POST_TARGETS)
     _run_redis(report, secret, rounds=rounds)
+
+
+def access_logged(case: Case) -> Case:
+    """Return the case with a line for each request, as JSON and to standard error, which leads nowhere.
+
+    It is what a program gets that sets GUARD_LOG_LEVEL=info in production and has no handlers of its own.
+    """
+    handler = _make_handler()
+    with tempfile.TemporaryFile("w+") as file:
+        with _lines_to(handler, file.fileno()):
+            case.call()
+        file.seek(0)
+        [line] = file.read().splitlines()
+        assert json.loads(line)["event"] == "request", line
+    return replace(case, scene=lambda: _lines_to(handler, _NOWHERE))
+
+
+def _make_handler() -> logging.Handler:
+    with _handled_by():
+        configure_logging(LogSettings(format="json", level="info", metrics=False), "bench", "production")
+        [handler] = logging.getLogger(LOGGER_NAME).handlers
+    return handler
+
+
+@contextmanager
+def _lines_to(handler: logging.Handler, file: int) -> Iterator[None]:
+    """Have the handler write our records, and standard error lead elsewhere."""
+    stderr = sys.__stderr__.fileno()
+    kept = os.dup(stderr)
+    os.dup2(file, stderr)
+    try:
+        with _handled_by(handler):
+            yield
+        handler.flush()
+    finally:
+        os.dup2(kept, stderr)
+        os.close(kept)
+
+
+@contextmanager
+def _handled_by(*handlers: logging.Handler) -> Iterator[None]:
+    """Give our logger these handlers, and take them away with the level."""
+    logger = logging.getLogger(LOGGER_NAME)
+    kept, level = logger.handlers[:], logger.level
+    logger.handlers[:] = handlers
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.handlers[:] = kept
+        logger.setLevel(level)
 
 
 def page_request(secret: str) -> Environ:
@@ -100,11 +160,12 @@ def _guard_cases(secret: str) -> Iterator[Case]:
     ):
         app = apps.make_guarded_edge(secret, **options)
         require_everything(app, page, secret=secret)
-        yield logged(asking(name, app, page))
+        yield access_logged(asking(name, app, page))
+    yield logged(asking(OTHER_HANDLER, apps.make_guarded_edge(secret), page))
     proxied = apps.make_guarded_edge(secret, trusted_proxies=page["REMOTE_ADDR"])
     forwarded = {"HTTP_X_FORWARDED_FOR": "203.0.113.7", "HTTP_X_FORWARDED_PROTO": "https", "wsgi.url_scheme": "http"}
     require_everything(proxied, page | forwarded, secret=secret)
-    yield logged(asking("Guard, everything on, behind a trusted proxy", proxied, page | forwarded))
+    yield access_logged(asking("Guard, everything on, behind a trusted proxy", proxied, page | forwarded))
     yield asking(NO_LINE, apps.make_guarded_edge(secret), page)
     yield asking(NO_LIMITS, apps.make_guarded_edge(secret, rate_limit_authenticated="off"), page)
     without_origin = {name: value for name, value in page.items() if name != "HTTP_ORIGIN"}
@@ -161,7 +222,7 @@ def _post_cases(secret: str) -> Iterator[Case]:
     yield _posting(POST_FLOOR, plain, make_environ("/documents", method="POST", body=POST_BODY))
     yield _posting("plain Flask, POST, same request headers", plain, _post_request(secret, plain))
     by_page = _post_request(secret, guarded)
-    yield logged(_posting(POST, guarded, by_page))
+    yield access_logged(_posting(POST, guarded, by_page))
     yield _posting("Guard, POST, all but the access line", guarded, by_page)
     token = apps.visit(core, TokenMint(secret).request(), origin=OWN_ORIGIN)
     yield _posting("assembled core, POST", core, _post_request(secret, core) | token)

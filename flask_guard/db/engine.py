@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import mkstemp
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
@@ -254,14 +255,21 @@ def _create_private_file(file: Path, *, folder: Path | None) -> None:
     """Make the file before SQLite does, which would let everybody read it (mode 0644 by the usual umask).
 
     SQLite gives its journal and WAL files the mode of the database file (findCreateFileMode in os_unix.c).
-    An existing file is left as it is.
+    An existing file is left as it is. The file system must have hard links.
     """
     if file.exists():
         return
     if folder is not None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    # It gets its name once it is closed: a process that closes any descriptor of a file loses every lock that
+    # its other threads have on it (sqlite.org/howtocorrupt.html, section 2.2).
+    descriptor, unnamed = mkstemp(prefix=f"{file.name}-new-", dir=file.parent)
+    try:
+        os.close(descriptor)
+        with suppress(FileExistsError):
+            os.link(unnamed, file)
+    finally:
+        os.unlink(unnamed)
 
 
 def _hide_parameters(engine: Engine) -> Engine:

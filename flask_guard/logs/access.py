@@ -1,4 +1,4 @@
-"""One line for each request that was answered.
+"""One line for each request that was answered, as a record of `logging`.
 
 Pure but for the logger. Rule: the message holds no text that a client chose freely, so that it is safe with
 any formatter; the rest is in the facts, which our formatters scrub.
@@ -11,14 +11,16 @@ import re
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
+_MESSAGE: Final = "%s %s %d"
 _METHOD: Final = re.compile(r"[A-Z]{1,20}\Z")
 
 
 class AccessEvent(NamedTuple):
     """One request and its answer.
 
-    route: the template, such as "/notes/<int:id>"; None when no route matched. actor: the principal's id.
-    client: its address. code: that of the refusal. matched_rule_id: the policy rule that decided.
+    route: the template, such as "/notes/<int:id>"; None when no route matched. duration_ms: finite.
+    actor: the principal's id. client: its address. matched_rule_id: the policy rule that decided.
+    code: that of the refusal.
     """
 
     method: str
@@ -42,18 +44,26 @@ def access_level(status: int) -> int:
     return logging.WARNING if status < 500 else logging.ERROR
 
 
+def describe_request(method: str, route: str | None, status: int) -> str:
+    """Return the message of the line."""
+    return _MESSAGE % _list_values(method, route, status)
+
+
 def log_access(logger: logging.Logger, event: AccessEvent) -> None:
-    """Write the line, if the logger takes its level. Never fails, whatever a handler does."""
+    """Write the line as a record, if the logger takes its level. Never fails, whatever a handler does."""
     level = access_level(event.status)
     if not logger.isEnabledFor(level):
         return
-    method = event.method if _METHOD.match(event.method) else "?"
     # A handler that raises would turn an answer that is already made into a 500.
     with suppress(Exception):
         # Not logger.log: it walks the stack for a line number that would always be this one.
-        values = (method, event.route or "-", event.status)
+        values = _list_values(event.method, event.route, event.status)
         facts = {"guard": _list_facts(event)}
-        logger.handle(logger.makeRecord(logger.name, level, "", 0, "%s %s %d", values, None, extra=facts))
+        logger.handle(logger.makeRecord(logger.name, level, "", 0, _MESSAGE, values, None, extra=facts))
+
+
+def _list_values(method: str, route: str | None, status: int) -> tuple[str, str, int]:
+    return method if _METHOD.match(method) else "?", route or "-", status
 
 
 def _list_facts(event: AccessEvent) -> dict[str, Any]:

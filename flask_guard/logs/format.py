@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import re
-import sys
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -21,6 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from ..config.sections import Environment, LogSettings
 from .scrub import describe, is_harmless, scrub_members, scrub_text
+from .stderr import StderrHandler
 
 LOGGER_NAME: Final = "flask_guard"
 
@@ -59,7 +58,7 @@ _MAX_PIECES: Final = 100
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 # ASCII, control characters escaped.
-_to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
+to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Line(NamedTuple):
@@ -77,26 +76,26 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line, in ASCII, so that no reader sees a control character.
 
     Members: time, level, service, env, logger, message, the record's facts, and `exception` with the stack.
-    Facts that are None are left out.
+    Facts that are None are left out. origin: service and env.
     """
 
     def __init__(self, service: str | None, env: str) -> None:
         super().__init__()
-        self._origin = {"service": service, "env": env} if service else {"env": env}
+        self.origin = {"service": service, "env": env} if service else {"env": env}
 
     def format(self, record: logging.LogRecord) -> str:
         line = _read(record)
         members = {
             "time": line.time,
             "level": line.level,
-            **self._origin,
+            **self.origin,
             "logger": line.logger,
             "message": line.message,
             **line.facts,
         }
         if line.exception is not None:
             members["exception"] = line.exception
-        return _to_json(members)
+        return to_json(members)
 
 
 class TextFormatter(logging.Formatter):
@@ -140,19 +139,9 @@ def configure_logging(settings: LogSettings, service: str | None, env: Environme
         handler = StderrHandler()
         logger.addHandler(handler)
     if handler is not None:
+        handler.holds_lines = env != "development"  # where somebody looks at each line as it comes
         formatter = JsonFormatter(service, env) if settings.format == "json" else TextFormatter(service)
         handler.setFormatter(formatter)
-
-
-class StderrHandler(logging.Handler):
-    """Writes to whatever `sys.stderr` is at the time; a stream that does not take the line is ignored."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            sys.stderr.write(self.format(record) + "\n")
-            sys.stderr.flush()
-        except (OSError, ValueError, AttributeError):  # full, closed or no stream
-            return  # there is nowhere to say so
 
 
 def _has_handler(logger: logging.Logger) -> bool:
@@ -167,7 +156,7 @@ def _has_handler(logger: logging.Logger) -> bool:
 
 
 def _read(record: logging.LogRecord) -> Line:
-    time = _show_time(record.created)
+    time = show_time(record.created)
     try:
         message, facts = _read_message(record), _read_facts(record)
         if not is_harmless(message, facts, plain=_PLAIN_NAMES):
@@ -187,10 +176,13 @@ def _read(record: logging.LogRecord) -> Line:
         return Line(time=time, level="error", logger=str(record.name), message=fault)
 
 
-def _show_time(created: float) -> str:
-    fraction, second = math.modf(created)
-    second_after, milliseconds = divmod(round(fraction * 1e6) // 1000, 1000)
-    return f"{_show_second(int(second) + second_after)}.{milliseconds:03d}Z"
+def show_time(created: float) -> str:
+    """Return seconds since the epoch in ISO 8601, in UTC and with milliseconds."""
+    second = int(created)
+    milliseconds = round((created - second) * 1e6) // 1000
+    if not 0 <= milliseconds < 1000:  # rounded up, or before 1970
+        second, milliseconds = second + milliseconds // 1000, milliseconds % 1000
+    return f"{_show_second(second)}.{milliseconds:03}Z"
 
 
 @lru_cache(maxsize=1)
@@ -235,4 +227,4 @@ def _show(value: Any) -> str:
     """Return a fact for the text form: a plain word as it is, anything else as ASCII JSON."""
     if isinstance(value, str) and re.fullmatch(r"[^\s\"=]+", value):
         return neutralise(value)
-    return _to_json(value)
+    return to_json(value)

@@ -19,7 +19,8 @@ from ..config.settings import Settings
 from ..errors import BodyTooLarge, ConfigError, Refusal
 from ..limits.payload import BoundedInput
 from ..limits.server_input import ServerInput, find_announced_length
-from ..logs.access import AccessEvent, access_level, log_access
+from ..logs.access import AccessEvent, access_level
+from ..logs.writer import AccessLog
 from ..net.identifiers import choose_request_id, parse_traceparent
 from ..values import ANONYMOUS
 from .answers import Refused, internal_error, render
@@ -28,7 +29,7 @@ from .failures import log_failure, refuse_now
 from .proxy_fix import PROXY_FIX_FAULT, PROXY_FIX_KEY
 from .runtime import Runtime
 
-access_logger = logging.getLogger("flask_guard.access")
+access_log = AccessLog(logging.getLogger("flask_guard.access"))
 # A view's own Cache-Control does not stand above these: no cache may keep a credential.
 _NO_STORE_RULES = tuple(HeaderRule(name, value) for name, value in NO_STORE)
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -168,25 +169,28 @@ class Edge:
 
     def _log(self, context: RequestContext) -> None:
         plan = context.plan
-        if (plan is not None and plan.is_probe) or not access_logger.isEnabledFor(access_level(context.status)):
+        status = context.status
+        level = access_level(status)
+        if (plan is not None and plan.is_probe) or not access_log.takes(level):
             return
-        principal = context.principal
-        log_access(
-            access_logger,
-            AccessEvent(
-                method=context.method,
-                route=context.route,
-                status=context.status,
-                duration_ms=(time.perf_counter_ns() - context.started_ns) / 1e6,
-                request_id=context.request_id,
-                trace_id=context.trace_id,
-                actor=principal.id if principal.is_authenticated else None,
-                tenant=principal.tenant,
-                client=context.client.address,
-                code=context.refusal_code,
-                matched_rule_id=context.decision.matched_rule_id if context.decision else None,
-            ),
+        principal, decision = context.principal, context.decision
+        is_known = principal is not ANONYMOUS and principal.is_authenticated
+        # By place, in the order of AccessEvent: names take as long again.
+        event = AccessEvent(
+            context.method,
+            context.route,
+            status,
+            (time.perf_counter_ns() - context.started_ns) / 1e6,
+            context.request_id,
+            context.trace_id,
+            principal.id if is_known else None,
+            principal.tenant,
+            context.client.address,
+            None,
+            None if decision is None else decision.matched_rule_id,
+            context.refusal_code,
         )
+        access_log.write(event, level)
 
 
 def _find_probe_paths(settings: Settings) -> frozenset[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from flask_guard.db.schema import (
 )
 from flask_guard.db.tables import metadata
 from flask_guard.errors import StoreUnavailable
-from tests.db.races import run_processes
+from tests.db.races import run_processes, run_threads
 
 EVERYTHING = {*metadata.tables, VERSION_TABLE}
 
@@ -210,6 +212,46 @@ def test_eight_processes_that_use_one_file_first_at_once_all_work(tmp_path: Path
         assert connection.execute("SELECT count(*) FROM guard_api_keys").fetchone() == (24,)
         assert connection.execute("SELECT * FROM guard_alembic_version").fetchall() == [(HEAD_REVISION,)]
     connection.close()
+
+
+TRY_TO_LOCK = """
+import sqlite3
+connection = sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None)
+start()
+try:
+    connection.execute("BEGIN IMMEDIATE")
+    print("no other lock")
+except sqlite3.OperationalError as exc:
+    print(exc)
+connection.close()
+"""
+
+
+def test_making_the_file_leaves_the_locks_of_another_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing a descriptor of a file drops all the locks that the process has on it."""
+    file = tmp_path / "guard.sqlite3"
+    database = Database.from_file(file)
+    connections = []
+    close = os.close
+
+    def close_late(descriptor: int) -> None:
+        time.sleep(0.2)
+        close(descriptor)
+
+    def lock_when_there() -> None:
+        deadline = time.monotonic() + 10
+        while not file.exists() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        connections.append(sqlite3.connect(file, isolation_level=None, check_same_thread=False))
+        connections[0].execute("BEGIN IMMEDIATE")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", close_late)
+        assert run_threads([database.ping, lock_when_there]) == [None, None]
+
+    assert run_processes(TRY_TO_LOCK, str(file), count=1) == ["database is locked"]
+    connections[0].close()
+    database.close()
 
 
 CREATE = """
