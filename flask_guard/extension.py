@@ -27,7 +27,7 @@ from flask.cli import AppGroup
 
 from .config.settings import Settings
 from .errors import ConfigError
-from .pipeline.context import find_request_context
+from .pipeline.context import NOT_LOADED, find_request_context
 from .pipeline.decorators import RuleDecorators, Target
 from .pipeline.definitions import Definitions
 from .pipeline.desks import ApiKeyDesk, TokenDesk
@@ -202,6 +202,14 @@ class Guard(RuleDecorators):
     def settings(self) -> Settings:
         """What was configured, typed, with secrets that do not print."""
         return self.runtime.settings
+
+    @property
+    def body(self) -> Any:
+        """What the view takes, as the schema of its `accepts` loaded it. Raises RuntimeError where there is none."""
+        context = find_request_context()
+        if context is None or context.loaded is NOT_LOADED:
+            raise RuntimeError("guard.body is for views with guard.accepts(...), and for methods that have a body.")
+        return context.loaded
 
     def csrf_token(self) -> str:
         """Return a token for a form of this session: `<input type="hidden" name="csrf_token" value="...">`.

@@ -6,6 +6,7 @@ Everything constant is computed here, once, when a plan is bound.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -108,14 +109,14 @@ class StepBinder:
         """Return the plan with its steps, in the order of `ORDER`. Raises ConfigError for rules that cannot hold."""
         plan = self._complete(plan, endpoint)
         before = [
-            function
+            # What a view takes is loaded in any case: it could not run without.
+            function if self.report is None or step == "accept" else self.report(function)
             for step in ORDER[:-1]
             for function in self._functions(step, self._main(step, plan), plan, endpoint)
         ]
         # Refusals are charged where nothing else is, too: files and probes tell good credentials from bad ones.
         charge = self.rates.step(dataclasses.replace(plan, unlimited=""))
         if self.report is not None:
-            before = [self.report(function) for function in before]
             charge = None
         elif plan.method == "OPTIONS":
             before.append(options_step(self.find_plan))
@@ -162,6 +163,7 @@ class StepBinder:
             "authenticate": self._authenticate,
             "rates": self.rates.step,
             "authorize": self._authorize,
+            "accept": self._accept,
         }
         make = makers.get(step)
         return None if make is None else make(plan)
@@ -196,6 +198,13 @@ class StepBinder:
         if plan.access is Access.PUBLIC or (plan.access is Access.OPTIONAL and plan.requirement is None):
             return None
         return authorize_step(plan.access, plan.requirement)
+
+    def _accept(self, plan: Plan) -> Step | None:
+        rule = plan.accepts
+        if rule is None or (rule.location != "query" and plan.method in SAFE_METHODS):
+            return None
+        step: Step = importlib.import_module("flask_guard.pipeline.bodies").accept_step(rule)
+        return step
 
     def _functions(
         self, step: str, main: Callable[..., Any] | None, plan: Plan, endpoint: Endpoint | None

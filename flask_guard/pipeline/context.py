@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .runtime import Runtime
 
 ENVIRON_KEY = "flask_guard.context"
+NOT_LOADED = object()
 
 
 class RequestContext:
@@ -30,6 +31,7 @@ class RequestContext:
     body: the bounded input, None for a request without a body.
     client: who sent it, as `net.addresses` tells. is_charged: the limits have counted it.
     rate_headers: what the caller is told of its limits. nonce: that of the content policy, None until asked for.
+    loaded: what the view takes, as its schema loaded it; NOT_LOADED where none is asked for.
     answers_credentials: the answer holds a token or key that was just made, so no cache may keep it.
     clears_browser: the answer has the browser forget what it keeps of this site.
     """
@@ -43,6 +45,7 @@ class RequestContext:
         "environ",
         "is_charged",
         "is_handed_over",
+        "loaded",
         "method",
         "nonce",
         "now",
@@ -81,6 +84,7 @@ class RequestContext:
         self.is_charged: bool = False
         self.is_handed_over: bool = False
         self.nonce: str | None = None
+        self.loaded: Any = NOT_LOADED
         self.rate_headers: tuple[tuple[str, str], ...] = ()
 
     @property

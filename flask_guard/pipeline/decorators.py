@@ -68,6 +68,26 @@ class RuleDecorators(ABC):
         """What a JSON body may be at its top: "object" (the default), "array", "scalar"."""
         return self._rule(words.json_body(*kinds, methods=methods))
 
+    def accepts(
+        self,
+        schema: Any,
+        *,
+        location: Literal["json", "form", "query"] = "json",
+        many: bool = False,
+        partial: bool = False,
+        methods: Methods = None,
+    ) -> Callable[[Target], Target]:
+        """What the view takes: a marshmallow schema loads it before the view runs, which finds it as `guard.body`.
+
+        Bodies are looked at for the methods that have one, so that a rule on a view class leaves its GET alone.
+        many: a JSON array of them. partial: none of the fields is required. All faults are told in one 422.
+        """
+        return self._rule(words.accepts(schema, location=location, many=many, partial=partial, methods=methods))
+
+    def returns(self, schema: Any, *, methods: Methods = None) -> Callable[[Target], Target]:
+        """What the view gives: its mapping, object or list of them is dumped through a marshmallow schema."""
+        return self._rule(words.returns(schema, methods=methods))
+
     def limit(
         self,
         text: str | Callable[[], str],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..authz.policies import AllOf, Policy
 from ..config.sections import DefaultAccess
@@ -16,6 +17,11 @@ from ..limits.rule import LimitRule
 from ..net.fences import Fence
 from .cors_rule import CorsRule
 from .rules import Access, Rule
+
+if TYPE_CHECKING:
+    from marshmallow import Schema
+
+    from .bodies import AcceptRule
 
 # What GUARD_DEFAULT_ACCESS=public-read opens.
 _READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -50,6 +56,8 @@ class Merged:
     lifted: list[str] = field(default_factory=list)
     max_body_bytes: int | None = None
     json_kinds: frozenset[str] = frozenset({"object"})
+    accepts: AcceptRule | None = None
+    returns: Schema | None = None
     limits: list[tuple[LimitRule, frozenset[str] | None]] = field(default_factory=list)
     unlimited: str = ""
     no_csrf: str = ""
@@ -92,6 +100,8 @@ def _apply_settings(merged: Merged, rules: Sequence[Rule]) -> None:
     for rule in rules:
         merged.max_body_bytes = rule.max_body_bytes or merged.max_body_bytes
         merged.json_kinds = rule.json_kinds or merged.json_kinds
+        merged.accepts = rule.accepts or merged.accepts
+        merged.returns = rule.returns or merged.returns
         merged.unlimited = rule.unlimited or merged.unlimited
         merged.no_csrf = rule.no_csrf or merged.no_csrf
         merged.csp = rule.csp or merged.csp
@@ -104,7 +114,7 @@ def _find_contradictions(level: str, rules: Sequence[Rule]) -> list[str]:
     required = [rule for rule in rules if rule.policy is not None]
     if len(bases) > 1:
         return [f"{level} is {' and '.join(sorted(bases))} at once."]
-    for said in ("max_body_bytes", "csp", "cors"):
+    for said in ("max_body_bytes", "accepts", "returns", "csp", "cors"):
         doubled = {getattr(rule, said): rule.text for rule in rules if getattr(rule, said) is not None}
         if len(doubled) > 1:
             return [f"{level} has {' and '.join(sorted(doubled.values()))} at once."]

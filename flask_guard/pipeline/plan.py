@@ -7,10 +7,10 @@ enforced. Rule: a route without a plan cannot be reached.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Flask
 
@@ -35,6 +35,11 @@ from .discover import (
 from .merge import Level as RuleLevel
 from .merge import merge
 from .rules import Access, Annotations, Rule
+
+if TYPE_CHECKING:
+    from marshmallow import Schema
+
+    from .bodies import AcceptRule
 
 Step = Callable[[Any], Any]
 # A limit and the methods that it counts together, None for all.
@@ -63,6 +68,8 @@ class Plan:
     lifted: tuple[str, ...] = ()
     max_body_bytes: int | None = None
     json_kinds: frozenset[str] = frozenset({"object"})
+    accepts: AcceptRule | None = None
+    returns: Schema | None = None
     limits: tuple[PlacedLimit, ...] = ()
     unlimited: str = ""
     no_csrf: str = ""
@@ -102,8 +109,12 @@ class PlanTable:
 
     @property
     def has_after_steps(self) -> bool:
-        every = [self.unrouted, *(plan for methods in self.plans.values() for plan in methods.values())]
-        return any(plan.after for plan in every)
+        return any(plan.after for plan in (self.unrouted, *self.every))
+
+    @property
+    def every(self) -> Iterator[Plan]:
+        """The plans of all routes."""
+        return (plan for methods in self.plans.values() for plan in methods.values())
 
 
 def compile_plans(
@@ -177,6 +188,8 @@ class _Compiler:
             lifted=tuple(merged.lifted),
             max_body_bytes=merged.max_body_bytes,
             json_kinds=merged.json_kinds,
+            accepts=merged.accepts,
+            returns=merged.returns,
             limits=tuple(merged.limits),
             unlimited=merged.unlimited,
             no_csrf=merged.no_csrf,

@@ -14,13 +14,18 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..authz.policies import Policy
 from ..errors import ConfigError
 from ..limits.rule import LimitRule
 from ..net.fences import Fence
 from .cors_rule import CorsRule
+
+if TYPE_CHECKING:
+    from marshmallow import Schema
+
+    from .bodies import AcceptRule
 
 ATTRIBUTE = "__guard_rules__"
 HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"})
@@ -42,7 +47,7 @@ class Rule:
 
     methods: the HTTP methods it is about, None for all. GET covers HEAD.
     no_csrf, unlimited: the reason for the exception. is_probe: asked by a machine every few seconds.
-    Apart from `methods` and `reason`, one thing is set; a probe is unlimited too.
+    Apart from `methods` and `reason`, one thing is set; a probe is unlimited too, and `accepts` has its `json_kinds`.
     """
 
     text: str
@@ -51,6 +56,8 @@ class Rule:
     policy: Policy | None = None
     max_body_bytes: int | None = None
     json_kinds: frozenset[str] | None = None
+    accepts: AcceptRule | None = None
+    returns: Schema | None = None
     limit: LimitRule | None = None
     unlimited: str = ""
     no_csrf: str = ""

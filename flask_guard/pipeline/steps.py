@@ -12,7 +12,8 @@
 | rates        | limits: all of the route's, in one call             | 429, 503           |
 | tenant       | a place for steps of the application                |                    |
 | authorize    | the rules of the route, as a policy                 | 401, 403           |
-| (the view)   |                                                     |                    |
+| accept       | the view's schema: what it takes is loaded          | 400, 415, 422      |
+| (the view)   | what it gives is dumped by its schema               |                    |
 | respond      | a place for steps of the application                |                    |
 
 Before them, in the edge: request id, the client's address, and the bytes of the body. After them, in the edge
@@ -49,7 +50,7 @@ from .rules import Access
 
 ORDER = (
     "host", "fence", "payload", "preflight", "address_rate", "csrf",
-    "authenticate", "rates", "tenant", "authorize", "respond",
+    "authenticate", "rates", "tenant", "authorize", "accept", "respond",
 )  # fmt: skip
 UNROUTED_STEPS = frozenset({"host", "payload", "preflight", "address_rate", "rates", "respond"})
 # RFC 9110, section 9.2.1, and what the Fetch standard never lets a page send (TRACE).

@@ -6,6 +6,7 @@ Rule: a word that cannot mean anything is refused where it is written.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -66,6 +67,29 @@ def json_body(*kinds: str, methods: Iterable[str] | None = None) -> Rule:
         if kind not in tuple(JSON_KINDS):  # a tuple: asked for a list, a set raises TypeError
             raise ConfigError(f"json_body() takes {known}, one by one as in json_body('array'), not {kind!r}.")
     return Rule(f"json_body({', '.join(kinds)})", json_kinds=frozenset(kinds), methods=as_methods(methods))
+
+
+def accepts(
+    schema: Any,
+    *,
+    location: str = "json",
+    many: bool = False,
+    partial: bool = False,
+    methods: Iterable[str] | None = None,
+) -> Rule:
+    """What the view takes, loaded by a marshmallow schema before it runs."""
+    loaded = importlib.import_module("flask_guard.pipeline.bodies").make_accept_rule(
+        schema, location=location, many=many, partial=partial
+    )
+    kinds = frozenset({"array"}) if loaded.schema.many else None
+    text = f"accepts({type(loaded.schema).__name__}, location={location!r})"
+    return Rule(text, accepts=loaded, json_kinds=kinds, methods=as_methods(methods))
+
+
+def returns(schema: Any, *, methods: Iterable[str] | None = None) -> Rule:
+    """What the view gives, dumped by a marshmallow schema."""
+    dumping = importlib.import_module("flask_guard.pipeline.bodies").make_schema("returns", schema)
+    return Rule(f"returns({type(dumping).__name__})", returns=dumping, methods=as_methods(methods))
 
 
 def probe() -> Rule:

@@ -5,6 +5,7 @@ Rule: whatever can be refused is refused before the first hook is in; after that
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ from ..pipeline.form_request import use_bounded_forms
 from ..pipeline.header_request import use_readable_headers
 from ..pipeline.json_request import use_strict_json
 from ..pipeline.nonces import find_nonce
+from ..pipeline.plan import PlanTable
 from ..pipeline.rules import Rule, annotate
 from ..pipeline.runner import Runner
 from ..pipeline.runtime import Runtime
@@ -85,7 +87,13 @@ def install(site: Site) -> Runtime:
         _take_over_body(app, runtime)
 
     runtime.before_compile = (prepare,)
-    runtime.after_compile = (runner.install_after, lambda _plans: handlers.install_data_handlers(app))
+    def finish(plans: PlanTable) -> None:
+        runner.install_after(plans)
+        handlers.install_data_handlers(app)
+        if any(plan.returns for plan in plans.every):
+            importlib.import_module("flask_guard.pipeline.bodies").install_projection(app)
+
+    runtime.after_compile = (finish,)
     configure_logging(site.settings.logs, site.settings.service.name, site.settings.service.env)
     if site.settings.browser.session_interface == "lazy":
         use_lazy_sessions(app)
