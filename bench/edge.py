@@ -11,13 +11,12 @@ import json
 import logging
 import os
 import secrets
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 from flask import Flask
 
@@ -58,6 +57,7 @@ REDIS_LIMITER = "Flask-Limiter on the server, one limit"
 REDIS_GUARD = "Guard, one limit on the server"
 TWO_RATES = f"{HIGH_RATE}; 60000000000/hour"
 
+_STDERR = 2  # file descriptor
 _NOWHERE = os.open(os.devnull, os.O_WRONLY)
 COOKIES = "csrf=abcdef0123456789; theme=dark"
 _SENT = {
@@ -94,6 +94,7 @@ def access_logged(case: Case) -> Case:
     return replace(case, scene=lambda: _lines_to(handler, _NOWHERE))
 
 
+@cache  # a program has one
 def _make_handler() -> logging.Handler:
     with _handled_by():
         configure_logging(LogSettings(format="json", level="info", metrics=False), "bench", "production")
@@ -104,15 +105,14 @@ def _make_handler() -> logging.Handler:
 @contextmanager
 def _lines_to(handler: logging.Handler, file: int) -> Iterator[None]:
     """Have the handler write our records, and standard error lead elsewhere."""
-    stderr = sys.__stderr__.fileno()
-    kept = os.dup(stderr)
-    os.dup2(file, stderr)
+    kept = os.dup(_STDERR)
+    os.dup2(file, _STDERR)
     try:
         with _handled_by(handler):
             yield
         handler.flush()
     finally:
-        os.dup2(kept, stderr)
+        os.dup2(kept, _STDERR)
         os.close(kept)
 
 

@@ -9,6 +9,7 @@ Rule: the text is matched from its first to its last character. Looking for a pa
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from ..net.hosts import is_port, join_port
@@ -30,7 +31,7 @@ def parse_origin(raw: str) -> str | None:
 
     None for whatever is not one such origin: several of them, user info, a path, `null`, `*`.
     """
-    return _normalize(_ORIGIN.fullmatch(raw)) if len(raw) <= MAX_ORIGIN_CHARACTERS else None
+    return _read_origin(raw) if len(raw) <= MAX_ORIGIN_CHARACTERS else None
 
 
 def origin_of_url(raw_referer: str) -> str | None:
@@ -39,6 +40,11 @@ def origin_of_url(raw_referer: str) -> str | None:
     None for another scheme, user info, characters that no URL has, and anything else that is no such URL.
     """
     return _normalize(_URL.fullmatch(raw_referer)) if len(raw_referer) <= MAX_REFERER_CHARACTERS else None
+
+
+@lru_cache(maxsize=256)
+def _read_origin(raw: str) -> str | None:
+    return _normalize(_ORIGIN.fullmatch(raw))
 
 
 def _normalize(match: re.Match[str] | None) -> str | None:

@@ -37,6 +37,12 @@ class AccessEvent(NamedTuple):
     code: str | None = None
 
 
+# The values of an AccessEvent, in its order: making a tuple takes a tenth of the time.
+AccessValues = tuple[
+    str, str | None, int, float, str, str | None, str | None, str | None, str | None, str | None, str | None, str | None
+]
+
+
 def access_level(status: int) -> int:
     """Return the level of an answer: info below 400, warning below 500, error from there."""
     if status < 400:
@@ -56,10 +62,15 @@ def log_access(logger: logging.Logger, event: AccessEvent) -> None:
         return
     # A handler that raises would turn an answer that is already made into a 500.
     with suppress(Exception):
-        # Not logger.log: it walks the stack for a line number that would always be this one.
-        values = _list_values(event.method, event.route, event.status)
-        facts = {"guard": _list_facts(event)}
-        logger.handle(logger.makeRecord(logger.name, level, "", 0, _MESSAGE, values, None, extra=facts))
+        logger.handle(make_record(logger, event))
+
+
+def make_record(logger: logging.Logger, event: AccessEvent) -> logging.LogRecord:
+    """Return the record of a request that was answered now."""
+    # Not by logger.log: it walks the stack for a line number that would always be this one.
+    values = _list_values(event.method, event.route, event.status)
+    facts = {"guard": _list_facts(event)}
+    return logger.makeRecord(logger.name, access_level(event.status), "", 0, _MESSAGE, values, None, extra=facts)
 
 
 def _list_values(method: str, route: str | None, status: int) -> tuple[str, str, int]:

@@ -59,7 +59,7 @@ def describe_state(charges: Sequence[Charge], verdicts: Sequence[Verdict]) -> st
 def _describe_one(window: Window, verdict: Verdict) -> str:
     allowed, remaining, wait_s = verdict
     # A sliding window is as good as new after two windows, but begins to be so after one.
-    until_s = min(wait_s, window.seconds) if allowed else wait_s
+    until_s = window.seconds if allowed and wait_s > window.seconds else wait_s
     return f'"{window.label}";r={remaining};t={ceil(until_s)}'
 
 
@@ -125,6 +125,7 @@ class Rates:
         if not (routes or any(tier.windows for tier in (anonymous, authenticated, service)) or everybody):
             return None
         reads_body = any(route.reads_body for route in routes)
+        is_plain = not routes and not everybody and not self._has_exempt
 
         def rates(context: RequestContext) -> None:
             context.is_charged = True
@@ -133,6 +134,10 @@ class Rates:
                 tier, subject = anonymous, context.client.network
             else:
                 tier, subject = service if is_service(principal) else authenticated, subject_of(principal)
+            if is_plain:
+                if tier.windows:
+                    self._charge(context, [(window, subject, 1) for window in tier.windows], tier.policy)
+                return
             charges: list[Charge] = []
             if not self._has_exempt or not self._is_exempt(context):
                 charges = [(window, subject, 1) for window in tier.windows]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import threading
-from base64 import urlsafe_b64decode
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -21,6 +21,16 @@ from .context import find_request_context
 
 # What Flask's cookie begins with unless it is compressed: base64url of JSON, and a dot.
 _PAYLOAD: Final = re.compile(r"([A-Za-z0-9_-]+)\.")
+
+
+def _encode_at(offset: int, text: bytes) -> str:
+    """Return what base64url makes of a text wherever so many bytes stand before it, without what these change."""
+    encoded = urlsafe_b64encode(b"?" * offset + text).rstrip(b"=").decode()
+    return encoded[offset + 1 if offset else 0 : (offset + len(text)) * 8 // 6]
+
+
+# The member of a permanent session, as it stands in base64url after a multiple of three bytes, one more, or two more.
+_PERMANENT: Final = tuple(_encode_at(offset, b'"_permanent"') for offset in range(3))
 
 
 class UnopenedSession(SecureCookieSession):
@@ -117,10 +127,8 @@ def _may_be_permanent(cookie_header: str, name: str) -> bool:
     payload = _PAYLOAD.match(rest)
     if payload is None or name in rest:  # compressed, quoted, or perhaps given twice
         return True
-    try:
-        return b'"_permanent"' in urlsafe_b64decode(payload[1] + "=" * (-len(payload[1]) % 4))
-    except ValueError:
-        return True
+    text = payload[1]
+    return _PERMANENT[0] in text or _PERMANENT[1] in text or _PERMANENT[2] in text
 
 
 def _is_refused() -> bool:

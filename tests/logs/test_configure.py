@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from flask_guard.config.sections import LogSettings
-from flask_guard.logs.format import LOGGER_NAME, StderrHandler, TextFormatter, configure_logging
+from flask_guard.logs.format import LOGGER_NAME, TextFormatter, configure_logging
+from flask_guard.logs.stderr import StderrHandler
 
 
 @pytest.fixture
@@ -142,6 +143,15 @@ def test_a_stream_that_takes_nothing_fails_no_request(
     guard_logger.error("lost")
 
     assert len(guard_logger.handlers) == 1
+
+
+@pytest.mark.parametrize(("env", "may_wait"), [("development", False), ("staging", True), ("production", True)])
+def test_where_somebody_watches_no_line_waits(guard_logger: logging.Logger, env: Any, may_wait: bool) -> None:
+    configure_logging(log_settings(), None, env)
+
+    (handler,) = guard_logger.handlers
+    assert isinstance(handler, StderrHandler)
+    assert handler.holds_lines is may_wait
 
 
 def test_lines_of_several_threads_do_not_mix(guard_logger: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
