@@ -88,7 +88,7 @@ def _guard_cases(secret: str) -> Iterator[Case]:
         _require_guarded(app, environ, secret=secret)
         yield asking(name, app, environ)
     yield _new_token_case(secret)
-    name = "Guard, token seen before, and an access line"
+    name = "Guard, token seen before, an access line to a handler of the application"
     yield logged(asking(name, apps.make_guarded(secret), mint.request()))
     public = apps.make_guarded(secret, is_public=True)
     yield asking("Guard, public route, no token", public, make_environ(PATH))

@@ -8,7 +8,6 @@ Rule: an application is loaded with the very request that it was seen to answer,
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import secrets
@@ -25,6 +24,8 @@ from pathlib import Path
 
 from flask import Flask
 
+from flask_guard.config.sections import LogSettings
+from flask_guard.logs.format import configure_logging
 from tests.services.ports import find_free_port
 
 from . import apps
@@ -32,7 +33,6 @@ from .apps import DOCUMENT, LISTED_ORIGIN, PATH
 from .edge import CORE, FLOOR, GUARD, NO_LINE, page_request
 from .measure import Spread, scaled
 from .report import NO_TARGET, Report, Target, show
-from .requests import LineCounter
 
 TITLE = "Served"
 ROUNDS = 7
@@ -91,10 +91,7 @@ def make(name: str) -> Flask:
     if name == CORE:
         return apps.make_assembled(secret)
     if name == GUARD:
-        logger = logging.getLogger("flask_guard.access")
-        logger.addHandler(LineCounter())
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
+        configure_logging(LogSettings(format="json", level="info", metrics=False), "bench", "production")
     return apps.make_guarded_edge(secret, trusted_proxies="127.0.0.1")
 
 
@@ -106,7 +103,8 @@ def _serve(name: str, secret: str) -> Iterator[int]:
     command += ["--worker-class", "gthread", "--workers", "1", "--threads", "1", "--keep-alive", "30"]
     command += ["--log-level", "error", "--no-control-socket"]
     environ = os.environ | {_SECRET_VARIABLE: secret, "PYTHONPATH": str(_ROOT)}
-    with subprocess.Popen(command, env=environ) as server:  # noqa: S603  # our own program
+    # Nothing reads the access lines.
+    with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as server:  # noqa: S603  # our own program
         try:
             _await(port, server)
             yield port
