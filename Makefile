@@ -12,9 +12,12 @@ PINNED := $(INSTALL) --require-hashes --no-deps --requirement
 PROJECT := $(INSTALL) --no-deps --no-build-isolation --editable .
 LOCK := uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-config --no-emit-index-url --custom-compile-command "make lock"
+# The older line of SQLAlchemy lies in a folder that stands before the other packages on the path of a run.
+SQLALCHEMY20 := .venv/sqlalchemy20
+SQL_TESTS := tests/tenancy tests/db tests/authz tests/contracts
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-system check docs bench lock clean
+.PHONY: help demo serve test test-sqlalchemy20 test-system check docs bench lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -25,8 +28,12 @@ demo: .venv/demo.stamp ## start the example on loopback, walk through it as a cl
 serve: .venv/demo.stamp ## start the example and leave it running
 	$(BIN)/flask-guard demo --serve
 
-test: .venv/test.stamp ## run every test that needs no system package
+test: .venv/test.stamp test-sqlalchemy20 ## run every test that needs no system package
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not system" $(PYTEST_ARGS)
+
+test-sqlalchemy20: .venv/sqlalchemy20.stamp ## run the tests of what speaks SQL on SQLAlchemy 2.0
+	PYTHONPATH=$(SQLALCHEMY20) $(BIN)/python -c 'import sqlalchemy; assert sqlalchemy.__version__.startswith("2.0.")'
+	PYTHONPATH=$(SQLALCHEMY20) $(BIN)/python -m pytest -n 2 --dist loadscope -m "not system" $(SQL_TESTS)
 
 test-system: .venv/test.stamp ## run the tests that need system packages; says which could not run, and why
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m system -rs $(PYTEST_ARGS)
@@ -51,6 +58,7 @@ lock: ## choose the newest versions that pyproject.toml allows and pin them; nee
 	$(LOCK) --all-extras --group build --group test --group check --group docs -c requirements/test.txt \
 		-o requirements/check.txt
 	$(LOCK) --group build --group bench -o requirements/bench.txt
+	$(subst pip compile pyproject.toml,pip compile,$(LOCK)) --no-deps --group sqlalchemy20 -o requirements/sqlalchemy20.txt
 
 clean: ## remove the environments and everything that was built
 	rm -rf .venv .venv-bench build dist htmlcov docs/_build .coverage .coverage.*
@@ -74,6 +82,11 @@ clean: ## remove the environments and everything that was built
 	@touch $@
 
 .venv/check.stamp: .venv/test.stamp
+
+.venv/sqlalchemy20.stamp: .venv/test.stamp requirements/sqlalchemy20.txt
+	rm -rf $(SQLALCHEMY20)
+	$(BIN)/python $(PINNED) requirements/sqlalchemy20.txt --target $(SQLALCHEMY20)
+	@touch $@
 
 .venv-bench/bench.stamp: .venv-bench/venv.stamp requirements/bench.txt pyproject.toml
 	$(BENCH_BIN)/python $(PINNED) requirements/bench.txt

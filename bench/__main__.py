@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 
-from . import apps, edge, imports, rates, requests, served, tokens
+from . import apps, edge, imports, rates, requests, schemas, served, tokens
 from .report import Report
 
 PARTS: dict[str, Callable[..., None]] = {
@@ -24,6 +24,7 @@ PARTS: dict[str, Callable[..., None]] = {
     "edge": edge.run,
     "rates": rates.run,
     "tokens": tokens.run,
+    "schemas": schemas.run,
     "imports": imports.run,
     "served": served.run,
 }
@@ -41,6 +42,7 @@ _LIBRARIES = (
     "gunicorn",
     "joserfc",
     "limits",
+    "marshmallow",
     "pyjwt",
     "python-jose",
     "redis",

@@ -25,6 +25,7 @@ import click
 from flask import Flask, current_app, has_app_context, url_for
 from flask.cli import AppGroup
 
+from .authz.policies import Policy
 from .config.settings import Settings
 from .errors import ConfigError
 from .pipeline.context import NOT_LOADED, find_request_context
@@ -32,6 +33,7 @@ from .pipeline.decorators import RuleDecorators, Target
 from .pipeline.definitions import Definitions
 from .pipeline.desks import ApiKeyDesk, TokenDesk
 from .pipeline.nonces import find_nonce
+from .pipeline.objects import Checked, require_object
 from .pipeline.rules import Rule
 from .pipeline.runtime import EXTENSION_KEY, Runtime
 from .pipeline.steps import Position
@@ -210,6 +212,14 @@ class Guard(RuleDecorators):
         if context is None or context.loaded is NOT_LOADED:
             raise RuntimeError("guard.body is for views with guard.accepts(...), and for methods that have a body.")
         return context.loaded
+
+    def check(self, policy: Policy, obj: Checked | None) -> Checked:
+        """Return the object if the policy says yes of it to whoever asks.
+
+        Raises NotFound (404) for None and for an object of another tenant, so that nobody learns that it is there,
+        Unauthorized (401) without a credential, and the policy's own refusal (403) for every other no.
+        """
+        return require_object(policy, obj)
 
     def csrf_token(self) -> str:
         """Return a token for a form of this session: `<input type="hidden" name="csrf_token" value="...">`.

@@ -7,7 +7,7 @@ guard.rules({"static": public(reason="assets"), "docs.*": role("staff") | scope(
 
 from __future__ import annotations
 
-from .authz.policies import Policy, authenticated, fresh, role, scope, tenant
+from .authz.policies import Policy, authenticated, fresh, owner, role, scope, tenant
 from .pipeline.words import (
     cors,
     csp,
@@ -33,6 +33,7 @@ __all__ = [
     "max_body",
     "no_csrf",
     "optional_auth",
+    "owner",
     "public",
     "require",
     "require_network",

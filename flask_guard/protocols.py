@@ -128,3 +128,14 @@ class CspReportStore(Protocol):
     def clear(self) -> int:
         """Forget everything. Returns how many violations were kept."""
         ...
+
+
+class UniqueLookup(Protocol):
+    """Tells whether a value is taken, for `schemas.Unique`."""
+
+    def is_taken(self, column: Any, value: Any, *, existing: Any, ignore_case: bool) -> bool:
+        """Tell whether a row of the current tenant, other than `existing`, has this value in this column.
+
+        existing: the object that is being changed; None for a new one.
+        """
+        ...

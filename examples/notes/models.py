@@ -1,4 +1,4 @@
-"""The one table: notes, each of which belongs to a tenant and to whoever wrote it."""
+"""The one table: notes. Each belongs to a tenant, which is the only one that can reach it, and says who wrote it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from uuid import UUID, uuid4
 from sqlalchemy import Index, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from flask_guard import current_principal
+from flask_guard.db import TenantMixin
+
 
 class Base(DeclarativeBase):
     pass
 
 
-class Note(Base):
+class Note(TenantMixin, Base):
     __tablename__ = "notes"
     __table_args__ = (Index("notes_of_tenant", "tenant_id", "created_at"),)
 
     # Random: a number would tell each tenant how many notes the others write.
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    tenant_id: Mapped[str] = mapped_column(String(255))
-    owner_id: Mapped[str] = mapped_column(String(255))
+    owner_id: Mapped[str] = mapped_column(String(255), default=lambda: current_principal.id)
     title: Mapped[str] = mapped_column(String(200))
     body: Mapped[str] = mapped_column(Text)
     # UTC, and without a zone, because SQLite keeps none.

@@ -2,28 +2,36 @@
 
     role("admin") | (scope("notes:write") & tenant())
 
-Pure. Rule: a policy says no in words (`Decision.reason`) and knows the refusal that fits its no; an error
+One policy decides about a principal, about one object too (`about`), and filters a list (`where`). Pure.
+Rule: a policy says no in words (`Decision.reason`) and knows the refusal that fits its no; an error
 inside a policy is never an answer, it goes up and the request ends in a 500.
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import re
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config.kinds import positive_duration_s
 from ..errors import (
     AccessRefused,
     ConfigError,
     InsufficientScope,
+    NotFound,
     Refusal,
     StaleAuthentication,
     TenantRequired,
 )
+from ..protocols import Clock
 from ..values import Decision, Principal
+from .objects import NOT_GIVEN, find_tenant_id, is_named_by, read_attribute
+
+if TYPE_CHECKING:
+    from .compile_sql import Filter
 
 # RFC 6749, section 3.3: what a scope may be made of. A refusal names scopes in a quoted header.
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
@@ -51,6 +59,24 @@ class Policy(ABC):
         """Return what the caller is told when `decide` said no."""
         reason = self.decide(principal, now=now).reason
         return AccessRefused(detail=f"{self.describe()} refused principal {principal.id!r}: {reason}")
+
+    @property
+    def needs_object(self) -> bool:
+        """Whether the question makes no sense before there is an object, so that no route can ask it."""
+        return False
+
+    def about(self, subject: object) -> Policy:
+        """Return the same question about one object. One that asks about the principal alone stays as it is."""
+        return self
+
+    def where(self, model: Any, *, clock: Clock | None = None) -> Filter:
+        """Return the SQL filter of the rows of a mapped class that `about(row)` says yes to.
+
+        The principal is that of the moment when the statement runs. A policy of your own that is used for lists has
+        its own `where(model)` and an `about` that agrees with it; one without is a ConfigError.
+        """
+        compiler = importlib.import_module("flask_guard.authz.compile_sql")
+        return compiler.compile_policy(self, model, clock=clock)  # type: ignore[no-any-return]
 
     def __and__(self, other: Policy) -> Policy:
         return AllOf((*_parts_of(AllOf, self), *_parts_of(AllOf, _require_policy(other))))
@@ -80,11 +106,20 @@ def _parts_of(kind: type[AllOf] | type[AnyOf], policy: Policy) -> tuple[Policy, 
     return policy.parts if isinstance(policy, kind) and type(policy) is kind else (policy,)
 
 
-class AllOf(Policy):
-    """Every part says yes. The first no is the answer."""
-
+class _Combined(Policy):
     def __init__(self, parts: tuple[Policy, ...]) -> None:
         self.parts = parts
+
+    @property
+    def needs_object(self) -> bool:
+        return any(part.needs_object for part in self.parts)
+
+    def about(self, subject: object) -> Policy:
+        return type(self)(tuple(part.about(subject) for part in self.parts))
+
+
+class AllOf(_Combined):
+    """Every part says yes. The first no is the answer."""
 
     def decide(self, principal: Principal, *, now: float) -> Decision:
         decision = _ALLOWED
@@ -104,11 +139,8 @@ class AllOf(Policy):
         return " & ".join(_bracket(part) for part in self.parts)
 
 
-class AnyOf(Policy):
+class AnyOf(_Combined):
     """One part says yes."""
-
-    def __init__(self, parts: tuple[Policy, ...]) -> None:
-        self.parts = parts
 
     def decide(self, principal: Principal, *, now: float) -> Decision:
         reasons = []
@@ -133,6 +165,13 @@ class Not(Policy):
         decision = self.part.decide(principal, now=now)
         # Only a plain no becomes a yes: not the None of a policy that forgot to answer.
         return Decision(decision.allowed is False, f"not_{decision.reason}")
+
+    @property
+    def needs_object(self) -> bool:
+        return self.part.needs_object
+
+    def about(self, subject: object) -> Policy:
+        return Not(self.part.about(subject))
 
     def describe(self) -> str:
         return f"~{_bracket(self.part)}"
@@ -210,19 +249,59 @@ def _is_covered(scope: str, held: frozenset[str]) -> bool:
 
 
 class HasTenant(Policy):
-    """The credential names a tenant."""
+    """The credential names a tenant; asked about an object, the one that the object belongs to."""
 
     _no = Decision(False, "tenant_missing")
+    _foreign = Decision(False, "tenant_foreign")
     _yes = Decision(True, "tenant")
 
+    def __init__(self, tenant_id: object = NOT_GIVEN) -> None:
+        self._tenant_id = tenant_id
+
     def decide(self, principal: Principal, *, now: float) -> Decision:
-        return self._yes if principal.tenant else self._no
+        if not principal.tenant:
+            return self._no
+        return (
+            self._yes
+            if self._tenant_id is NOT_GIVEN or is_named_by(self._tenant_id, principal.tenant)
+            else self._foreign
+        )
 
     def refusal(self, principal: Principal, *, now: float) -> Refusal:
+        if principal.tenant:  # there is nothing here for this tenant
+            return NotFound(detail=f"the object is not of the tenant of principal {principal.id!r}")
         return TenantRequired(detail=f"principal {principal.id!r} has no tenant")
+
+    def about(self, subject: object) -> Policy:
+        return HasTenant(find_tenant_id(subject))
 
     def describe(self) -> str:
         return "tenant"
+
+
+class Owner(Policy):
+    """The object belongs to the principal. attribute: where the object has the id of its owner."""
+
+    _no, _yes = Decision(False, "not_owner"), Decision(True, "owner")
+
+    def __init__(self, attribute: str = "owner_id", *, owner_id: object = NOT_GIVEN) -> None:
+        self.attribute = attribute
+        self._owner_id = owner_id
+
+    def decide(self, principal: Principal, *, now: float) -> Decision:
+        if self._owner_id is NOT_GIVEN:
+            raise ConfigError(f"{self.describe()} asks about an object: use guard.check(policy, obj) in the view.")
+        return self._yes if principal.is_authenticated and is_named_by(self._owner_id, principal.id) else self._no
+
+    @property
+    def needs_object(self) -> bool:
+        return self._owner_id is NOT_GIVEN
+
+    def about(self, subject: object) -> Policy:
+        return Owner(self.attribute, owner_id=read_attribute(subject, self.attribute))
+
+    def describe(self) -> str:
+        return "owner" if self.attribute == "owner_id" else f"owner({self.attribute})"
 
 
 class Fresh(Policy):
@@ -262,6 +341,13 @@ def scope(*scopes: str) -> Policy:
 def tenant() -> Policy:
     """Return the policy "the credential names a tenant"."""
     return HasTenant()
+
+
+def owner(attribute: str = "owner_id") -> Policy:
+    """Return the policy "the object belongs to the principal", whose id stands in an attribute of the object."""
+    if not isinstance(attribute, str) or not attribute.isidentifier():
+        raise ConfigError(f"owner() takes the name of an attribute such as 'author_id', not {attribute!r}.")
+    return Owner(attribute)
 
 
 def authenticated() -> Policy:

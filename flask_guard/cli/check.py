@@ -7,9 +7,12 @@ from dataclasses import asdict
 import click
 from flask.cli import with_appcontext
 
+from ..checks import database as _database  # noqa: F401  registers its checks
 from ..checks import edge as _edge  # noqa: F401  registers its checks
+from ..checks import rls as _rls  # noqa: F401  registers its checks
 from ..checks import routes as _routes  # noqa: F401  registers its checks
 from ..checks import settings as _settings  # noqa: F401  registers its checks
+from ..checks import tenancy as _tenancy  # noqa: F401  registers its checks
 from ..checks.registry import run_checks
 from ..values import Level
 from .support import EXIT_FINDINGS, echo_json, find_runtime, format_option, tells_errors

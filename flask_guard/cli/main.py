@@ -10,14 +10,16 @@ from .config import show_config
 from .csp_reports import csp_reports
 from .data import init_db
 from .demo import demo
+from .deploy import deploy
 from .keygen import keygen
 from .keys import keys
+from .rls import rls
 from .routes import routes
 from .tokens import token
 from .whoami import whoami
 
 guard = AppGroup("guard", help="Look after the security of this application.")
-for command in (check, show_config, csp_reports, init_db, keygen, keys, routes, token, whoami):
+for command in (check, show_config, csp_reports, deploy, init_db, keygen, keys, rls, routes, token, whoami):
     guard.add_command(command)
 
 

@@ -33,7 +33,7 @@ class DatabaseSettings:
         effective=False,
     )
     query_timeout_s: float = option(
-        "QUERY_TIMEOUT", kinds.duration_s, "0", "Longest time of one query; 0 for no limit.", effective=False
+        "QUERY_TIMEOUT", kinds.duration_s, "0", "Longest time of one statement in a request; 0 for no limit."
     )
     rls_role: str | None = option("RLS_ROLE", kinds.text, None, "PostgreSQL role that requests take.", effective=False)
 

@@ -23,7 +23,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import Pool, QueuePool
 
 from ..config.secrets import Secret
-from ..errors import ConfigError, StoreUnavailable
+from ..errors import ConfigError, QueryTimeout, StoreUnavailable
+from .tls import default_tls
 
 SUPPORTED_DIALECTS = ("sqlite", "postgresql")
 
@@ -132,7 +133,7 @@ class Database:
         except (IntegrityError, DataError):
             raise
         # ProgrammingError is among them: that is how PostgreSQL reports a missing table or privilege.
-        except (DBAPIError, PoolTimeout, OSError) as exc:
+        except (DBAPIError, PoolTimeout, QueryTimeout, OSError) as exc:
             # The class alone: the text of a driver's error may quote a row.
             raise StoreUnavailable(f"{self.describe()} does not answer ({type(exc).__name__})") from exc
 
@@ -222,7 +223,7 @@ def is_in_memory(url: URL) -> bool:
 def _make_engine(url: URL, *, folder: Path | None = None) -> Engine:
     if url.get_backend_name() == "sqlite":
         return _make_sqlite_engine(url, folder=folder)
-    connect_args = _unless_in_url(url, {"connect_timeout": WAIT_S})
+    connect_args = {**_unless_in_url(url, {"connect_timeout": WAIT_S}), **default_tls(url, os.environ)}
     # Pinged, so that a restarted server costs nobody a refused request.
     return create_engine(url, hide_parameters=True, connect_args=connect_args, pool_timeout=WAIT_S, pool_pre_ping=True)
 

@@ -44,6 +44,7 @@ from .base import (
 )
 from .data import (
     CrossTenantWrite,
+    DatabaseUnavailable,
     FieldForbidden,
     ForeignReference,
     HashFailed,
@@ -92,6 +93,7 @@ __all__ = [
     "CsrfFailed",
     "CsrfTokenMismatch",
     "CsrfTokenMissing",
+    "DatabaseUnavailable",
     "EmptyBody",
     "FieldFault",
     "FieldForbidden",

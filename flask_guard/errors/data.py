@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .access import AccessRefused
-from .base import GuardError, Refusal
+from .base import GuardError, Refusal, StoreUnavailable
 from .requests import BadRequest, Internal, ValidationFailed
 
 
@@ -37,6 +37,15 @@ class InvalidInput(BadRequest):
 
     code = "invalid_input"
     public = "A value does not have the required form."
+
+
+class DatabaseUnavailable(StoreUnavailable, Refusal):
+    """A transaction could not be told for whom it is. No statement of it was run. Closed."""
+
+    code = "database_unavailable"
+    status = 503
+    title = "Service Unavailable"
+    public = "The service cannot reach its data right now."
 
 
 class QueryTimeout(Refusal):

@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping, Set
 from typing import Any, Final
 
+from ..withheld import is_write_only
+
 MASK: Final = "***"
 
 # A member is secret when its name, in lower case and without marks, contains one of the first or is one of
@@ -131,9 +133,12 @@ def scrub_members(members: Mapping[Any, Any], *, plain: Set[str] = frozenset()) 
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether a member of this name holds a credential: `X-API-Key`, `newPassword`, `code`."""
+    """Tell whether a member of this name holds a credential: `X-API-Key`, `newPassword`, `code`.
+
+    What a schema declares write-only is one too.
+    """
     bare = _MARKS.sub("", name.lower())
-    return bare in _SECRET_NAMES or _SECRET_PARTS.search(bare) is not None
+    return bare in _SECRET_NAMES or _SECRET_PARTS.search(bare) is not None or is_write_only(name)
 
 
 class _Scrubber:

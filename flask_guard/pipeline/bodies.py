@@ -20,8 +20,8 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from ..errors import ConfigError, ValidationFailed
+from ..schemas.pointers import flatten_messages
 from .context import RequestContext, find_request_context
-from .failures import flatten_messages
 
 Location = Literal["json", "form", "query"]
 LOCATIONS: Final = get_args(Location)

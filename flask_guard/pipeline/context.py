@@ -14,6 +14,7 @@ from werkzeug.local import LocalProxy
 
 from ..limits.payload import BoundedInput
 from ..tenancy.scope import Identity, find_identity, set_request_source
+from ..tenancy.time_limits import set_time_limit_source
 from ..values import ANONYMOUS, NO_TENANT, Client, Decision, Principal, Tenant
 
 if TYPE_CHECKING:
@@ -105,6 +106,17 @@ def _find_identity() -> Identity | None:
     return None if context is None else Identity(context.tenant, context.principal)
 
 
-set_request_source(_find_identity)
+def _find_time_limit_s() -> float:
+    context = find_request_context()
+    return 0.0 if context is None else context.runtime.settings.database.query_timeout_s
+
+
+def _find_request_id() -> str | None:
+    context = find_request_context()
+    return None if context is None else context.request_id
+
+
+set_request_source(_find_identity, _find_request_id)
+set_time_limit_source(_find_time_limit_s)
 current_principal = cast(Principal, LocalProxy(lambda: find_identity().principal))
 current_tenant = cast(Tenant, LocalProxy(lambda: find_identity().tenant))

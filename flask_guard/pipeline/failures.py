@@ -15,8 +15,9 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from ..errors import FieldFault, RateLimitUnavailable, Refusal, ValidationFailed
+from ..errors import RateLimitUnavailable, Refusal, ValidationFailed
 from ..protocols import ErrorFormatter
+from ..schemas.pointers import flatten_messages
 from .answers import Refused, from_http_error, from_refusal, make_response
 from .context import RequestContext, find_request_context
 
@@ -103,6 +104,7 @@ class FailureHandlers:
     def install_data_handlers(self, app: Flask) -> None:
         """Register handlers for data libraries that the application has loaded by now."""
         if "sqlalchemy" in sys.modules:
+            importlib.import_module("flask_guard.db.timeouts").name_timeouts()
             integrity = importlib.import_module("flask_guard.db.integrity")
             self._register(app, integrity.IntegrityError, lambda error: self.on_refusal(integrity.as_refusal(error)))
         if app.extensions.get("limiter"):
@@ -138,18 +140,3 @@ class FailureHandlers:
 
     def on_unhandled(self, exc_info: Any) -> None:
         log_failure(find_request_context(), exc_info[1])
-
-
-def flatten_messages(messages: Any, pointer: str = "") -> list[FieldFault]:
-    """Return marshmallow's nested messages as a flat list with RFC 6901 pointers."""
-    if isinstance(messages, dict):
-        return [fault for name, inner in messages.items() for fault in flatten_messages(inner, _descend(pointer, name))]
-    if isinstance(messages, (list, tuple)):
-        return [fault for item in messages for fault in flatten_messages(item, pointer)]
-    return [FieldFault(pointer, str(messages))]
-
-
-def _descend(pointer: str, name: object) -> str:
-    if name == "_schema":
-        return pointer
-    return f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}"

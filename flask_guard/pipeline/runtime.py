@@ -49,7 +49,10 @@ logger = logging.getLogger("flask_guard")
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class Runtime:
-    """One guarded application. tokens: None without a signing key."""
+    """One guarded application. tokens: None without a signing key.
+
+    find_engines: the SQLAlchemy engines of the application's models, as far as it has told of them.
+    """
 
     app: Flask
     settings: Settings
@@ -68,6 +71,7 @@ class Runtime:
     database: Database
     sibling_apps: Callable[[], Iterable[Flask]]
     error_formatter: ErrorFormatter | None = None
+    find_engines: Callable[[], list[Any]] = list
     warnings: tuple[str, ...] = ()
     before_compile: tuple[Callable[[], None], ...] = ()
     after_compile: tuple[Callable[[PlanTable], None], ...] = ()

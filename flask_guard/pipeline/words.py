@@ -44,6 +44,8 @@ def require(policy: Policy, *, methods: Iterable[str] | None = None) -> Rule:
     refuse_bare_decorator("require", policy)
     if not isinstance(policy, Policy):
         raise ConfigError(f"require() takes a policy such as role('admin'), not {policy!r}.")
+    if policy.needs_object:
+        raise ConfigError(f"{policy.describe()} asks about an object: use guard.check(policy, obj) in the view.")
     return Rule(f"require({policy.describe()})", policy=policy, methods=as_methods(methods))
 
 

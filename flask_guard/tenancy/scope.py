@@ -38,7 +38,10 @@ class Unscoped:
 NOBODY = Identity()
 
 _scope: ContextVar[Identity | Unscoped | None] = ContextVar("flask_guard_scope", default=None)
-_find_in_request: Callable[[], Identity | None] = lambda: None  # noqa: E731  # replaced where requests are known
+_open_blocks: set[Unscoped] = set()
+# Both are replaced where requests are known.
+_find_in_request: Callable[[], Identity | None] = lambda: None  # noqa: E731
+_find_request_id: Callable[[], str | None] = lambda: None  # noqa: E731
 
 
 @contextmanager
@@ -51,7 +54,7 @@ def tenant_scope(tenant: str | Tenant, *, principal: Principal | None = None) ->
     bound = tenant if isinstance(tenant, Tenant) else Tenant(tenant)
     if not isinstance(bound.id, str) or not bound.id.strip():
         raise ValueError("a tenant scope needs the id of a tenant")
-    with _entered(Identity(bound, principal or find_identity().principal)):
+    with entered(Identity(bound, principal or find_identity().principal)):
         yield bound
 
 
@@ -65,12 +68,22 @@ def unscoped_block(reason: str) -> Iterator[Unscoped]:
         raise ValueError("an unscoped block needs a reason")
     outer = _scope.get()
     block = Unscoped(reason, outer.around if isinstance(outer, Unscoped) else outer)
-    with _entered(block):
-        yield block
+    _open_blocks.add(block)
+    try:
+        with entered(block):
+            yield block
+    finally:
+        _open_blocks.discard(block)
+
+
+def is_open(block: Unscoped) -> bool:
+    """Say whether a block has not ended yet, in whatever thread or task it was begun."""
+    return block in _open_blocks
 
 
 @contextmanager
-def _entered(scope: Identity | Unscoped) -> Iterator[None]:
+def entered(scope: Identity | Unscoped) -> Iterator[None]:
+    """Make this the innermost scope until the `with` ends: what was opened in it goes on in it."""
     token = _scope.set(scope)
     try:
         yield
@@ -95,7 +108,12 @@ def find_identity() -> Identity:
     return scope or _find_in_request() or NOBODY
 
 
-def set_request_source(find: Callable[[], Identity | None]) -> None:
-    """Say where the identity of a request is found. find: returns None outside of requests; never raises."""
-    global _find_in_request
-    _find_in_request = find
+def find_request_id() -> str | None:
+    """Return the id of the request that is served now; None outside of one."""
+    return _find_request_id()
+
+
+def set_request_source(find: Callable[[], Identity | None], find_id: Callable[[], str | None]) -> None:
+    """Say where the identity of a request, and its id, are found. Both return None outside of requests; never raise."""
+    global _find_in_request, _find_request_id
+    _find_in_request, _find_request_id = find, find_id

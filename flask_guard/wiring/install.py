@@ -37,6 +37,7 @@ from ..pipeline.runner import Runner
 from ..pipeline.runtime import Runtime
 from ..pipeline.session import use_lazy_sessions
 from ..pipeline.words import limit, max_body, no_csrf, probe, public, unlimited
+from .data import find_engines, require_sound_tables
 from .front import prepare_app, use_nonces
 from .lazy import survive_forks
 from .services import Site, build_runtime
@@ -73,7 +74,9 @@ def _with_flask_limit(app: Flask, settings: Settings) -> Settings:
 def install(site: Site) -> Runtime:
     """Build the runtime of an application and hook it in."""
     app = site.app
+    require_sound_tables(site, is_complete=False)
     runtime = build_runtime(site)
+    runtime.find_engines = lambda: find_engines(site)
     warnings = prepare_app(app, site.settings)
     _mount(app, _make_blueprints(site, runtime))
     edge = Edge(runtime, app.wsgi_app)
@@ -82,6 +85,7 @@ def install(site: Site) -> Runtime:
 
     def prepare() -> None:
         """Once more before the plans are compiled: what the application set since `init_app` counts too."""
+        require_sound_tables(site, is_complete=True)
         runner.keep_first()
         prepare_app(app, runtime.settings)
         _take_over_body(app, runtime)
@@ -94,6 +98,8 @@ def install(site: Site) -> Runtime:
             importlib.import_module("flask_guard.pipeline.bodies").install_projection(app)
 
     runtime.after_compile = (finish,)
+    if site.settings.database.query_timeout_s:
+        importlib.import_module("flask_guard.db.timeouts").install()
     configure_logging(site.settings.logs, site.settings.service.name, site.settings.service.env)
     if site.settings.browser.session_interface == "lazy":
         use_lazy_sessions(app)

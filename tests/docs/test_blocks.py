@@ -65,7 +65,7 @@ def _run(block: Block, where: str, *, terminal: Terminal, namespace: dict[str, A
     elif "more" in block.marks:
         terminal.write(block.marks["more"], f"\n\n{block.text}", adds=True)
     elif block.language == "python":
-        exec(compile(block.text, where, "exec"), namespace)  # noqa: S102  our own pages
+        exec(compile(block.text, where, "exec", dont_inherit=True), namespace)  # noqa: S102  our own pages
     elif block.language == "console":
         for command in read_commands(block.text):
             printed = terminal.run(command.line)

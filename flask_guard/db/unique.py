@@ -1,0 +1,42 @@
+"""Whether a value is taken, asked of the application's own database: what `schemas.Unique` is answered by.
+
+The Session is the application's, so the tenant's filter holds, and rows that are written but not committed count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Select, and_, func, inspect, literal, not_, select
+from sqlalchemy.orm import Session
+
+
+class SqlUniqueLookup:
+    """Implements `protocols.UniqueLookup`. open_session: returns the Session of the current request or job."""
+
+    def __init__(self, open_session: Callable[[], Session]) -> None:
+        self._open_session = open_session
+
+    def is_taken(self, column: Any, value: Any, *, existing: Any, ignore_case: bool) -> bool:
+        """Tell whether a row that the bound tenant sees, other than `existing`, has this value.
+
+        column: of a mapped class. existing: an object of that class, None for a new one; any other counts as none.
+        ignore_case: by the database's `lower`, which on SQLite knows the letters of ASCII only.
+        """
+        session = self._open_session()
+        with session.no_autoflush:
+            return session.execute(_make_query(column, value, existing, ignore_case=ignore_case)).first() is not None
+
+
+def _make_query(column: Any, value: Any, existing: Any, *, ignore_case: bool) -> Select[Any]:
+    model = column.class_
+    is_same = func.lower(column) == func.lower(value) if ignore_case else column == value
+    query = select(literal(1)).select_from(model).where(is_same).limit(1)
+    if not isinstance(existing, model):
+        return query
+    state: Any = inspect(existing)
+    if state.identity is None:
+        return query
+    keys = zip(state.mapper.primary_key, state.identity, strict=True)
+    return query.where(not_(and_(*(key == part for key, part in keys))))

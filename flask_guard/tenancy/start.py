@@ -1,0 +1,40 @@
+"""What is refused at start: tables that nothing is said about, and a compiler that does not filter.
+
+Rule: every table next to a table of tenants says whose its rows are.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable
+
+from sqlalchemy import Engine, MetaData
+from sqlalchemy.exc import NoReferencedColumnError, NoReferencedTableError
+
+from ..errors import ConfigError
+from .rules import find_undeclared, list_protected
+
+
+def require_declared(*, is_complete: bool) -> None:
+    """Raise ConfigError with a fault for each table whose rows are not told apart as declared, or not declared at all.
+
+    is_complete: every model has been imported; before that a parent may still be missing.
+    """
+    if _find_faults(is_complete=is_complete):
+        # Models that nobody holds any more are not the application's; what they are made of refers to itself.
+        gc.collect()
+    faults = _find_faults(is_complete=is_complete)
+    if faults:
+        raise ConfigError(*faults)
+
+
+def _find_faults(*, is_complete: bool) -> list[str]:
+    metadatas: dict[int, MetaData] = {id(table.metadata): table.metadata for table in list_protected()}
+    return sorted(fault for metadata in metadatas.values() for fault in _ask(metadata, is_complete=is_complete))
+
+
+def _ask(metadata: MetaData, *, is_complete: bool) -> Iterable[str]:
+    try:
+        return find_undeclared(metadata)
+    except (NoReferencedTableError, NoReferencedColumnError) as exc:
+        return [str(exc)] if is_complete else []

@@ -1,0 +1,48 @@
+"""What an application with tables of tenants is refused for at start.
+
+Rule: an application without such tables pays nothing, not even the import of SQLAlchemy. Whether there are any is told by
+the module that every declaration loads.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask
+
+if TYPE_CHECKING:
+    from .services import Site
+
+_DECLARING = "flask_guard.tenancy.process"
+
+
+def require_sound_tables(site: Site, *, is_complete: bool) -> None:
+    """Raise ConfigError for tables that nothing is said about, and for SQL that is compiled without the filter.
+
+    is_complete: the rules are being compiled, so every model has been imported.
+    """
+    if _DECLARING not in sys.modules:
+        return
+    start = importlib.import_module("flask_guard.tenancy.start")
+    start.require_declared(is_complete=is_complete)
+
+
+def find_engines(site: Site) -> list[Any]:
+    """Return the engines of an application's models, as far as it has told of them."""
+    supplied = site.supplied
+    if supplied.engine is not None:
+        return [supplied.engine]
+    extension = supplied.db or site.app.extensions.get("sqlalchemy")
+    return [] if extension is None else _engines_of(site.app, extension)
+
+
+def _engines_of(app: Flask, extension: Any) -> list[Any]:
+    with app.app_context():
+        try:
+            engines: Iterable[Any] = extension.engines.values() if hasattr(extension, "engines") else [extension.engine]
+        except (KeyError, RuntimeError):  # the extension has not seen this application yet
+            return []
+        return list(engines)
