@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 
-from . import apps, edge, imports, rates, requests, schemas, served, tokens
+from . import apps, edge, imports, rates, requests, schemas, served, tenancy, tokens
 from .report import Report
 
 PARTS: dict[str, Callable[..., None]] = {
@@ -24,6 +24,7 @@ PARTS: dict[str, Callable[..., None]] = {
     "edge": edge.run,
     "rates": rates.run,
     "tokens": tokens.run,
+    "tenancy": tenancy.run,
     "schemas": schemas.run,
     "imports": imports.run,
     "served": served.run,
@@ -46,6 +47,7 @@ _LIBRARIES = (
     "pyjwt",
     "python-jose",
     "redis",
+    "sqlalchemy",
     "werkzeug",
 )
 

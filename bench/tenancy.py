@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from itertools import cycle
 from typing import Any
 
-from sqlalchemy import Engine, Select, String, create_engine, event, select
+from sqlalchemy import Connection, Engine, Select, String, create_engine, event, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, SessionTransaction, mapped_column
 from sqlalchemy.pool import StaticPool
 
 from flask_guard import tenant_scope
 from flask_guard.db import TenantMixin
-from flask_guard.tenancy import engines, flush
+from flask_guard.tenancy import flush
 
 from .measure import Case, measure, scaled
 from .report import Report, Target
@@ -38,6 +38,13 @@ HELD = Target(1.45)
 UPDATES = Target(1.10)
 # No dearer; the two ratios come from two measurements, each with a spread of its own.
 MORE = Target(1.05)
+
+
+_WRAPPED: tuple[tuple[type, tuple[str, ...]], ...] = (
+    (Connection, ("__init__",)),
+    (Session, ("__init__", "_identity_lookup", "merge")),
+    (SessionTransaction, ("_connection_for_bind",)),
+)
 
 
 class Base(DeclarativeBase):
@@ -196,18 +203,10 @@ def _guarded() -> Iterator[None]:
 def unguarded() -> Iterator[None]:
     """Take the guard out of SQLAlchemy until the block ends: its listeners, and what it has put around methods."""
     listeners = [
-        (Engine, "engine_connect", engines._on_connect),
         (Session, "before_flush", flush._before_flush),
         (Session, "detached_to_persistent", flush._on_brought),
     ]
-    wrapped = [
-        (owner, name, getattr(owner, name))
-        for owner, names in (
-            (Session, ("__init__", "_identity_lookup", "merge")),
-            (SessionTransaction, ("_connection_for_bind",)),
-        )
-        for name in names
-    ]
+    wrapped = [(owner, name, getattr(owner, name)) for owner, names in _WRAPPED for name in names]
     for listener in listeners:
         event.remove(*listener)
     for owner, name, method in wrapped:

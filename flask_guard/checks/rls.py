@@ -33,7 +33,7 @@ def find_targets(runtime: Runtime) -> list[tuple[Any, list[Any]]]:
 def _list_engines(runtime: Runtime) -> dict[str | None, Any]:
     extension = runtime.app.extensions.get("sqlalchemy")
     if extension is None:
-        return {None: runtime.database.engine}
+        return {None: next(iter(runtime.find_engines()), None) or runtime.database.engine}
     with runtime.app.app_context():
         # Lite calls the engine without a name "default".
         return {None if key == "default" else key: engine for key, engine in extension.engines.items()}

@@ -51,7 +51,7 @@ _register(
 _register(
     "FG-TENANCY-003",
     Level.WARNING,
-    "Declare it as a table with a tenant column, or select from the table: a view that is not declared is not filtered.",
+    "Declare it as a table with a tenant column, or select from the table: other views are not filtered.",
     _in_databases("find_views"),
 )
 _register(

@@ -35,7 +35,10 @@ class DatabaseSettings:
     query_timeout_s: float = option(
         "QUERY_TIMEOUT", kinds.duration_s, "0", "Longest time of one statement in a request; 0 for no limit."
     )
-    rls_role: str | None = option("RLS_ROLE", kinds.text, None, "PostgreSQL role that requests take.", effective=False)
+    rls_role: str | None = option("RLS_ROLE", kinds.text, None, "PostgreSQL role that requests take.")
+    rls_system_role: str | None = option(
+        "RLS_SYSTEM_ROLE", kinds.text, None, "PostgreSQL role that `unscoped` takes, to see all tenants."
+    )
 
 
 @dataclass(frozen=True, slots=True)

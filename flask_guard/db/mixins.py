@@ -16,10 +16,10 @@ A table without a tenant of its own says where its rows belong:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import String
-from sqlalchemy.orm import Mapped, MappedAsDataclass, declared_attr, mapped_column
+from sqlalchemy import Column, String
+from sqlalchemy.orm import Mapped, declared_attr
 
 from ..tenancy.parameters import bound_owner, bound_tenant
 from ..tenancy.process import guard_process
@@ -34,9 +34,13 @@ _ID = String(255)
 class TenantMixin:
     """A mapped class whose rows belong to one tenant each: to the one that is bound when they are written."""
 
-    @declared_attr
-    def tenant_id(cls) -> Mapped[str]:
-        return _make_column(cls, "tenant", _ask_tenant)
+    if TYPE_CHECKING:
+        tenant_id: Mapped[str]
+    else:
+
+        @declared_attr
+        def tenant_id(cls):
+            return _make_column("tenant", lambda: bound_tenant(_ID))
 
 
 class OwnedMixin:
@@ -45,9 +49,13 @@ class OwnedMixin:
     Roles in `__owner_bypass_roles__` (without it, "admin") see the rows of every owner of the tenant.
     """
 
-    @declared_attr
-    def owner_id(cls) -> Mapped[str]:
-        return _make_column(cls, "owner", _ask_owner)
+    if TYPE_CHECKING:
+        owner_id: Mapped[str]
+    else:
+
+        @declared_attr
+        def owner_id(cls):
+            return _make_column("owner", lambda: bound_owner(_ID))
 
 
 def parent(column: str) -> dict[str, Any]:
@@ -60,15 +68,6 @@ def shared() -> dict[str, Any]:
     return {"guard": {"global": True}}
 
 
-def _make_column(class_: Any, kind: str, ask: Callable[[], object]) -> Mapped[str]:
-    # The __init__ of a dataclass would ask for it first, and in every call.
-    options: dict[str, Any] = {"init": False} if issubclass(class_, MappedAsDataclass) else {}
-    return mapped_column(_ID, nullable=False, index=True, insert_default=ask, info={"guard": kind}, **options)
-
-
-def _ask_tenant() -> object:
-    return bound_tenant(_ID)
-
-
-def _ask_owner() -> object:
-    return bound_owner(_ID)
+def _make_column(kind: str, ask: Callable[[], object]) -> Column[str]:
+    # A plain Column without an annotation: mapped dataclasses take no fields from a class that is none.
+    return Column(_ID, nullable=False, index=True, default=ask, info={"guard": kind})

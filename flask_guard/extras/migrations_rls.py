@@ -107,14 +107,14 @@ def _drop(operations: Operations, operation: DropRlsOp) -> None:
 def _run(operations: Operations, statements: Iterable[str]) -> None:
     for statement in statements:
         # DDL takes % for a place to put something in.
-        operations.execute(DDL(statement.replace("%", "%%")))
+        operations.execute(DDL(statement.replace("%", "%%")))  # type: ignore[no-untyped-call]
 
 
 # -- autogenerate
 
 
 # After the tables were compared; before Alembic 1.18 the order was that of the registrations.
-_LAST = {"priority": util.DispatchPriority.LAST} if hasattr(util, "DispatchPriority") else {}
+_LAST: dict[str, Any] = {"priority": util.DispatchPriority.LAST} if hasattr(util, "DispatchPriority") else {}
 
 
 @comparators.dispatch_for("schema", **_LAST)

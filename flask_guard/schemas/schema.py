@@ -207,6 +207,8 @@ class GuardSchema(Schema, metaclass=GuardSchemaMeta):
                 data = self._gate.admit(data, settings["error_store"], index)
             if len(data) > len(self.load_fields) + MAX_FAULTS:
                 data = self._cut(data)
+        if self._update_view is not None and (passage := loading.get()) is not None and passage.is_update:
+            return super(GuardSchema, self._update_view)._deserialize(data, **settings)
         return super()._deserialize(data, **settings)
 
     def _cut(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -258,6 +260,13 @@ class GuardSchema(Schema, metaclass=GuardSchemaMeta):
         marked = {field.data_key or name: find_marks(field) for name, field in self.fields.items()}
         gate = _Gate(marked)
         self._gate = gate if gate.is_needed else None
+        self._update_view: GuardSchema | None = None
+        if gate.frozen:
+            # Without the fields, because what is dropped is neither missing nor to be had from a default.
+            self._update_view = copy(self)
+            self._update_view.load_fields = {
+                name: field for name, field in self.load_fields.items() if not find_marks(field).immutable
+            }
         self._readers = {
             name: marks
             for name, field in self.dump_fields.items()

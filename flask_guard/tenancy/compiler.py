@@ -22,10 +22,10 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import TableClause, TextualSelect
 
 from .faults import TenancyFault
-from .inserts import Write, find_set_checks, key_of, plan_insert, plan_update
+from .inserts import Write, find_set_checks, key_of, plan_insert, plan_update, require_harmless_upsert
 from .parameters import PREFIX
-from .placement import Placement, constrain, demand, unwrap
-from .rules import Command, TableRule, describe, find_protection
+from .placement import Placement, constrain, demand
+from .rules import Command, TableRule, describe, find_protection, unwrap
 from .text_guard import read_fragment, read_text, require_no_interpreter, require_unprotected
 
 # The statements of other databases have forms of their own, which are not looked at here.
@@ -55,15 +55,18 @@ class GuardedCompiler(SQLCompiler):
         return super()._compose_select_body(text, select, state, columns, placement.froms, byfrom, toplevel, kwargs)
 
     def visit_table(self, table: Any, asfrom: bool = False, **kw: Any) -> Any:
-        if asfrom or kw.get("within_tstring"):
-            self._require_placed(table, kw.get("enclosing_alias"), kw.get("guard_placed", ()))
+        if (asfrom or kw.get("within_tstring")) and self._find_protection(table) is not None:
+            alias = kw.get("enclosing_alias")
+            # An alias is handed down to all that is inside of it, so it may be that of another table.
+            is_own_alias = alias is not None and alias.element is table
+            self._use(alias if is_own_alias else table, kw.get("guard_placed", set()))
         return super().visit_table(table, asfrom=asfrom, **kw)
 
-    def _require_placed(self, table: FromClause, alias: Any, placed: Any) -> None:
-        # An alias is handed down to all that is inside of it, so it may be that of another table.
-        is_own_alias = alias is not None and alias.element is table
-        if self._find_protection(table) is not None and (alias if is_own_alias else table) not in placed:
-            raise TenancyFault(f"{describe(table)} stands where no condition on its rows can be put.")
+    def _use(self, from_: FromClause, placed: set[FromClause]) -> None:
+        """Let a table be written once, where its conditions are: all parts of the statement are handed the same set."""
+        if from_ not in placed:
+            raise TenancyFault(f"{describe(from_)} stands where no condition on its rows can be put.")
+        placed.remove(from_)
 
     def _find_protection(self, from_: FromClause) -> TableRule | None:
         table = unwrap(from_)[-1]
@@ -135,7 +138,8 @@ class GuardedCompiler(SQLCompiler):
         table = cast(Any, self.stack[-1]["selectable"]).table
         rule = self._find_protection(table)
         if rule is not None:
-            find_set_checks(rule, table, set(map(key_of, dict(on_conflict.update_values_to_set))))
+            # A list of pairs in SQLAlchemy 2.0, a dict in 2.1.
+            require_harmless_upsert(rule, table, dict(on_conflict.update_values_to_set).items())
             own = () if on_conflict.update_whereclause is None else (on_conflict.update_whereclause,)
             on_conflict = copy(on_conflict)
             on_conflict.update_whereclause = and_(*demand(own, rule.criteria(table, "update")))

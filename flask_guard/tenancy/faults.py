@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy.exc import DontWrapMixin
 
-from ..errors import CrossTenantWrite, DatabaseUnavailable, TenancyError, TenantRequired, Unauthorized
+from ..errors import CrossTenantWrite, DatabaseUnavailable, ForeignReference, TenancyError, TenantRequired, Unauthorized
 
 
 class TenancyFault(TenancyError, DontWrapMixin):
@@ -25,6 +25,10 @@ class UnboundPrincipal(Unauthorized, DontWrapMixin):
 
 class ForeignWrite(CrossTenantWrite, DontWrapMixin):
     """A row is written for another tenant than the one that is bound."""
+
+
+class ForeignRow(ForeignReference, DontWrapMixin):
+    """A row is written that refers to one that is not there for the tenant."""
 
 
 class ContextUnavailable(DatabaseUnavailable, DontWrapMixin):

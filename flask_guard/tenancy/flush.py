@@ -4,8 +4,8 @@ A new row gets the bound tenant, and the principal as its owner; a row of anothe
 moving one. Whatever a row refers to must be there for the tenant; otherwise nothing is written. The keys of the
 database refuse the same later and less readably. Bulk statements do not pass here; they are checked when they are
 compiled and executed.
-Rule: what is in the Session was loaded or made for the tenant, so it is not asked for; but for an object that was brought
-in from elsewhere, which may say anything of itself.
+Rule: what is in the Session was loaded or made for the tenant, so it is not asked for; but for an object that was
+brought in from elsewhere, which may say anything of itself.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from sqlalchemy import Column, and_, bindparam, event, literal, or_, select
-from sqlalchemy.orm import InstanceState, Mapper, Session, object_mapper
-from sqlalchemy.orm.attributes import PASSIVE_NO_INITIALIZE, instance_state, set_attribute
+from sqlalchemy import ColumnElement, and_, bindparam, event, literal, or_, select
+from sqlalchemy.orm import InstanceState, Mapper, PassiveFlag, Session, object_mapper
+from sqlalchemy.orm.attributes import instance_state, set_attribute
 from sqlalchemy.sql import ClauseElement
 
 from ..errors import FieldFault, ForeignReference
@@ -148,7 +148,7 @@ class _Changes:
             _brought[self.session] = WeakSet(lacking)
         return lacking
 
-    def _find_missing(self, columns: tuple[Column[Any], ...], wanted: set[Values]) -> set[Values]:
+    def _find_missing(self, columns: tuple[ColumnElement[Any], ...], wanted: set[Values]) -> set[Values]:
         """Return the values for which the guarded connection finds no row."""
         ordered = list(wanted)
         chunks = [ordered[start : start + _MOST_VALUES] for start in range(0, len(ordered), _MOST_VALUES)]
@@ -156,17 +156,19 @@ class _Changes:
         # A value may be equal to the database and not to Python: "5" in place of 5. Then it is asked for alone.
         return {values for values in wanted - found if not self._select(columns, [values])}
 
-    def _select(self, columns: tuple[Column[Any], ...], wanted: list[Values]) -> list[Values]:
-        # Of the column's type, whatever Python type a value has that came from outside.
-        if len(columns) == 1:
-            values = bindparam("wanted", [value for (value,) in wanted], type_=columns[0].type, expanding=True)
-            condition = columns[0].in_(values)
-        else:
-            rows = [zip(columns, values, strict=True) for values in wanted]
-            condition = or_(*(and_(*(column == literal(value, column.type) for column, value in row)) for row in rows))
-        statement = select(*columns).where(condition)
+    def _select(self, columns: tuple[ColumnElement[Any], ...], wanted: list[Values]) -> list[Values]:
+        statement = select(*columns).where(_is_one_of(columns, wanted))
         connection = self.session.connection(bind_arguments={"clause": statement})
         return [tuple(row) for row in connection.execute(statement)]
+
+
+def _is_one_of(columns: tuple[ColumnElement[Any], ...], wanted: list[Values]) -> ColumnElement[bool]:
+    # Of the columns' types, whatever Python type a value has that came from outside.
+    if len(columns) == 1:
+        values = [value for (value,) in wanted]
+        return columns[0].in_(bindparam("wanted", values, type_=columns[0].type, expanding=True))
+    rows = [zip(columns, values, strict=True) for values in wanted]
+    return or_(*(and_(*(column == literal(value, column.type) for column, value in row)) for row in rows))
 
 
 def _relate_to(state: InstanceState[Any], mapper: Mapper[Any], lacking: set[InstanceState[Any]]) -> Iterator[str]:
@@ -174,7 +176,7 @@ def _relate_to(state: InstanceState[Any], mapper: Mapper[Any], lacking: set[Inst
     if not lacking:
         return
     for name in find_plan(mapper).relations:
-        history = state.manager[name].impl.get_history(state, state.dict, PASSIVE_NO_INITIALIZE)
+        history = state.manager[name].impl.get_history(state, state.dict, PassiveFlag.PASSIVE_NO_INITIALIZE)
         added = {instance_state(instance) for instance in history.added or () if instance is not None}
         if added & lacking or (added and state in lacking):
             yield name

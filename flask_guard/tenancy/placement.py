@@ -15,10 +15,10 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import ColumnElement, FromClause, and_, select
 from sqlalchemy.sql.elements import Grouping
 from sqlalchemy.sql.expression import Alias, Join, TableClause
-from sqlalchemy.sql.selectable import AliasedReturnsRows, FromGrouping
+from sqlalchemy.sql.selectable import FromGrouping
 
 from .faults import TenancyFault
-from .rules import Command, describe, find_protection
+from .rules import Command, describe, find_protection, unwrap
 
 _S = TypeVar("_S")
 Conditions = Sequence[ColumnElement[Any]]
@@ -26,7 +26,10 @@ Conditions = Sequence[ColumnElement[Any]]
 
 @dataclass(slots=True)
 class Placement:
-    """The FROM list of a statement with its conditions. placed: the tables and aliases whose conditions are in it."""
+    """The FROM list of a statement with its conditions.
+
+    placed: the tables, or the aliases of tables, whose conditions are in it. Each may be written once.
+    """
 
     froms: list[FromClause] = field(default_factory=list)
     criteria: list[ColumnElement[bool]] = field(default_factory=list)
@@ -77,7 +80,7 @@ class Placement:
         rule = find_protection(chain[-1]) if isinstance(chain[-1], TableClause) else None
         if rule is None:
             return []
-        self.placed.update(chain)
+        self.placed.add(chain[-2] if len(chain) > 1 else from_)
         return rule.criteria(from_, command)
 
     def _enclose(self, from_: FromClause) -> FromClause:
@@ -89,15 +92,6 @@ class Placement:
             raise TenancyFault(f"{describe(table)} is on a side of a FULL JOIN: give it a name there, by alias().")
         # Filtered when it is compiled; columns are looked for under this name.
         return select(table).subquery(cast(Any, from_).name)
-
-
-def unwrap(from_: FromClause) -> list[FromClause]:
-    """Return an alias, what it is an alias of, and so on; of anything else just that."""
-    chain = [from_]
-    while isinstance(from_, AliasedReturnsRows) and isinstance(from_.element, FromClause):
-        from_ = from_.element
-        chain.append(from_)
-    return chain
 
 
 def constrain(statement: _S, criteria: Conditions) -> _S:

@@ -16,13 +16,14 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Table, and_
+from sqlalchemy import Alias, ColumnElement, FromClause, Table, and_
+from sqlalchemy.sql import visitors
 
 from ..errors import ConfigError
-from . import engines, policy_checks
+from . import policy_checks
 from .policy_rules import Condition, Policy, TablePolicies, add_policies, find_own_policies
-from .rls import context
-from .rules import Command, RowPredicate, add_predicate, require_recompile
+from .process import guard_process
+from .rules import Command, RowPredicate, add_predicate, find_parent_column, require_recompile, rule_of
 
 _FILTERED: tuple[Command, ...] = ("select", "update", "delete")
 _COMMANDS = ("select", "insert", "update", "delete")
@@ -41,8 +42,8 @@ def enable_rls(model: Any) -> TablePolicies:
         found = add_policies(table, _keys_of(model, table))
         for command in _FILTERED:
             add_predicate(table, RowPredicate(frozenset({command}), _predicate(found, command)))
-        for listeners in (engines, context, policy_checks):
-            listeners.install()
+        guard_process()
+        policy_checks.install()
     return found
 
 
@@ -70,8 +71,8 @@ def policy(
     table, found = _table_of(model), enable_rls(model)
     if name in [known.name for known in found.policies]:
         raise ConfigError(f"The policy {name!r} of {found.name} is declared twice.")
-    found.build_using(declared, table)
-    found.build_check(declared, table)
+    for built in (found.build_using(declared, table), found.build_check(declared, table)):
+        _require_no_circle(declared, table, built)
     found.policies.append(declared)
     require_recompile(table)
 
@@ -108,6 +109,33 @@ def _require_one_argument(name: str, condition: Condition) -> None:
     """Refuse `lambda n, me=current(): ...`: the default is the one of the declaration, for everybody and for good."""
     if not callable(condition) or len(inspect.signature(condition).parameters) != 1:
         raise ConfigError(f"The conditions of the policy {name!r} are functions of one argument, the row.")
+
+
+def _require_no_circle(declared: Policy, table: Table, built: ColumnElement[bool]) -> None:
+    """Refuse a policy that asks tables whose own rules ask its table: neither wall could end evaluating it."""
+    for element in visitors.iterate(built):
+        asked = _asked_by(element, table)
+        path = [asked]
+        while asked is not None and asked is not table:
+            rule = rule_of(asked)
+            asked = None if rule is None or rule.parent is None else find_parent_column(asked, rule.parent).table
+            path.append(asked)
+        if asked is table:
+            names = " -> ".join(step.name for step in path)
+            raise ConfigError(
+                f"The policy {declared.name!r} of {table.name} asks {names}, so it asks itself: "
+                "give the table that it asks a tenant column of its own."
+            )
+
+
+def _asked_by(element: Any, table: Table) -> Any:
+    """Return the table that an element of a condition asks, None for one that asks none.
+
+    The policy's own table counts under another name only: a subselect that is correlated to its row has it too.
+    """
+    asked = element.element if isinstance(element, Alias) else element
+    asked = asked._deannotate() if isinstance(asked, Table) else None
+    return None if asked is table and not isinstance(element, Alias) else asked
 
 
 def _read_roles(name: str, roles: Iterable[str]) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ def _after_flush(session: Session, _context: object) -> None:
 
 
 def _tables_of(instance: object) -> Iterator[tuple[Mapper[Any], Table]]:
-    mapper = cast("Mapper[Any]", inspect(instance).mapper)  # type: ignore[attr-defined]
+    mapper = cast("Mapper[Any]", inspect(instance).mapper)
     for table in mapper.tables:
         if isinstance(table, Table) and find_policies(table) is not None:
             yield mapper, table
@@ -160,7 +160,7 @@ def _checked_update(
     """Return an UPDATE that writes no row that fails its check; raise PolicyViolation when there is one."""
     table = _table_of(statement)
     check = and_(policies.check("update", table), policies.using("select", table))
-    touched = {element.key for element in visitors.iterate(check) if _is_column_of(element, table)}
+    touched = {cast(Any, element).key for element in visitors.iterate(check) if _is_column_of(element, table)}
     given = {policies.keys.get(name, name) for row in rows for name in row}
     if touched & given:
         raise TenancyFault(
@@ -201,7 +201,7 @@ def _put_in(check: ColumnElement[bool], table: Table, values: Mapping[str, Any])
             return bindparam(None, value.effective_value, type_=element.type, unique=True)
         return Grouping(value)
 
-    return cast("ColumnElement[bool]", visitors.replacement_traverse(check, {}, replace))
+    return visitors.replacement_traverse(check, {}, replace)
 
 
 # -- what PostgreSQL refuses

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Table, event
 from sqlalchemy.orm import Mapper
 from sqlalchemy.pool import Pool
 
@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from . import engines
 from .flush import install_flush
 from .references import install_references
+from .rls import context as rls_context
 from .rules import list_protected
 from .sessions import install_sessions
 
@@ -22,6 +23,7 @@ def guard_process() -> None:
     install_references()
     install_sessions()
     install_flush()
+    rls_context.install()
     if not event.contains(Pool, "connect", _enforce_foreign_keys):
         event.listen(Pool, "connect", _enforce_foreign_keys)
         event.listen(Pool, "checkin", _end_transaction)
@@ -47,7 +49,7 @@ def _end_transaction(connection: Any, _record: object) -> None:
 
 def _on_class(mapper: Mapper[Any], class_: type) -> None:
     roles = getattr(class_, "__owner_bypass_roles__", None)
-    if roles is None or mapper.local_table is None:
+    if roles is None or not isinstance(mapper.local_table, Table):
         return
     if isinstance(roles, str) or not all(isinstance(role, str) and role for role in roles):
         raise ConfigError(f"{class_.__name__}.__owner_bypass_roles__ takes several names of roles.")

@@ -7,7 +7,7 @@ What the ORM joins and copies by stays the key that was declared: it remains in 
 columns of the new key do not get there. Relationships need no change, raise no warning about shared columns,
 never set the tenant to NULL, and still find a parent in the identity map without SQL.
 A key with SET NULL or SET DEFAULT stays, because the tenant would be set too; beside it stands one with the tenant that
-is checked at the end of the transaction, when the action has been taken.
+is checked when the action has been taken.
 Rule: nothing here looks at a database. Sources: PostgreSQL, "CREATE TABLE", REFERENCES; SQLite, "Foreign Key Support".
 """
 
@@ -26,6 +26,7 @@ from sqlalchemy import (
     event,
 )
 from sqlalchemy.exc import NoReferencedColumnError, NoReferencedTableError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import conv
 
 from .rules import find_tenant_column
@@ -37,6 +38,24 @@ _MADE = "_flask_guard_made"
 _attached: WeakSet[Table] = WeakSet()
 _made: WeakSet[ForeignKeyConstraint] = WeakSet()
 _waiting: WeakKeyDictionary[MetaData, list[ForeignKeyConstraint]] = WeakKeyDictionary()
+
+
+class KeyBeside(ForeignKeyConstraint):
+    """The key with the tenant that stands beside one with an action of its own.
+
+    Deferred, because PostgreSQL checks keys and takes actions in the order of their triggers' names. SQLite takes
+    the actions of a statement first, so there it is checked at once; a COMMIT that it refused would stay open.
+    """
+
+
+@compiles(KeyBeside)
+def _write_key(key: KeyBeside, compiler: Any, **options: Any) -> str:
+    return cast(str, compiler.visit_foreign_key_constraint(key, **options))
+
+
+@compiles(KeyBeside, "sqlite")
+def _write_key_at_once(key: KeyBeside, compiler: Any, **options: Any) -> str:
+    return _write_key(key, compiler, **options).removesuffix(compiler.define_constraint_deferrability(key))
 
 
 def install_references() -> None:
@@ -61,8 +80,13 @@ def list_declared_keys(table: Table) -> list[ForeignKeyConstraint]:
     return list(keys)
 
 
+def _find_tenant(table: Table) -> Column[Any] | None:
+    """Return the tenant column that a table itself declares: in a migration, one of that name is what it says."""
+    return find_tenant_column(table) if "guard" in table.info else None
+
+
 def _on_table(table: Table, metadata: Any) -> None:
-    if not isinstance(metadata, MetaData) or find_tenant_column(table) is None:
+    if not isinstance(metadata, MetaData) or _find_tenant(table) is None:
         return
     _attached.add(table)
     for key in list_declared_keys(table):
@@ -92,7 +116,7 @@ def _extend_or_wait(key: ForeignKeyConstraint) -> None:
     except (NoReferencedTableError, NoReferencedColumnError):
         _waiting.setdefault(key.table.metadata, []).append(key)
         return
-    tenant, target_tenant = find_tenant_column(key.table), find_tenant_column(target)
+    tenant, target_tenant = _find_tenant(key.table), _find_tenant(target)
     if tenant is None or target_tenant is None or hasattr(key, _MADE):
         return
     if tenant.name not in {element.parent.name for element in key.elements}:
@@ -134,11 +158,12 @@ def _make_key(
     }
     if is_beside:
         name = None if key.name is None else conv(f"{key.name}_tenant")
-        # At once it would be checked before the other key's action, or after it, as the system pleases.
         options = {"name": name, "deferrable": True, "initially": "DEFERRED"}
     # No MATCH: FULL would refuse a reference that is NULL, for the tenant never is.
     names = [column.key for column in columns]
-    return ForeignKeyConstraint(names, targets, use_alter=key.use_alter, comment=key.comment, **options)
+    return (KeyBeside if is_beside else ForeignKeyConstraint)(
+        names, targets, use_alter=key.use_alter, comment=key.comment, **options
+    )
 
 
 def _require_unique(table: Table, columns: list[Column[Any]]) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
-from sqlalchemy import Engine, Inspector, Table, UniqueConstraint, inspect
+from sqlalchemy import Column, Engine, Inspector, Table, UniqueConstraint, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from .rules import find_tenant_column, list_protected
@@ -24,9 +25,9 @@ def find_narrow_uniques() -> Iterator[str]:
     """Yield what is unique across tenants: one tenant's value keeps others from it, and tells them of it."""
     for table in list_tenant_tables():
         tenant = find_tenant_column(table)
-        uniques = [constraint for constraint in table.constraints if isinstance(constraint, UniqueConstraint)]
-        for unique in (*uniques, *(index for index in table.indexes if index.unique)):
-            names = [column.name for column in unique.columns]
+        uniques = [*_list_uniques(table), *(list(index.columns) for index in table.indexes if index.unique)]
+        for columns in uniques:
+            names = [column.name for column in columns]
             if names and tenant is not None and tenant.name not in names:
                 yield f"{table.fullname}({', '.join(names)}) is unique among all tenants."
 
@@ -43,10 +44,9 @@ def find_missing_indexes() -> Iterator[str]:
     """Yield the tables without an index that begins with the tenant column, which every statement filters by."""
     for table in list_tenant_tables():
         tenant = find_tenant_column(table)
-        groups = [*table.indexes, *(item for item in table.constraints if isinstance(item, UniqueConstraint))]
-        firsts = [next(iter(group.columns), None) for group in (*groups, table.primary_key)]
-        if tenant not in [first for first in firsts if first is not None]:
-            yield f"{table.fullname} has no index that begins with {tenant.name if tenant is not None else ''}."
+        indexes = [*(list(index.columns) for index in table.indexes), *_list_uniques(table), list(table.primary_key)]
+        if tenant is not None and not any(columns and columns[0] is tenant for columns in indexes):
+            yield f"{table.fullname} has no index that begins with {tenant.name}."
 
 
 def find_narrow_keys(engine: Engine) -> Iterator[str]:
@@ -59,7 +59,7 @@ def find_narrow_keys(engine: Engine) -> Iterator[str]:
         tenant = find_tenant_column(table)
         if tenant is None or not inspector.has_table(name, schema=schema):
             continue
-        keys = [dict(key) for key in inspector.get_foreign_keys(name, schema=schema)]
+        keys = inspector.get_foreign_keys(name, schema=schema)
         with_tenant = [set(key["constrained_columns"]) for key in keys if tenant.name in key["constrained_columns"]]
         for key in keys:
             columns = set(key["constrained_columns"])
@@ -79,6 +79,10 @@ def find_views(engine: Engine) -> Iterator[str]:
         found = words.search(inspector.get_view_definition(view) or "")
         if found and view not in declared:
             yield f"The view {view} reads {found.group()}."
+
+
+def _list_uniques(table: Table) -> list[list[Column[Any]]]:
+    return [list(item.columns) for item in table.constraints if isinstance(item, UniqueConstraint)]
 
 
 def _inspect(engine: Engine) -> Inspector | None:

@@ -22,10 +22,19 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import Column, ColumnElement, Connection, FromClause, MetaData, Table, event, or_, select
 from sqlalchemy.sql.expression import TableClause
+from sqlalchemy.sql.selectable import AliasedReturnsRows
 
 from ..errors import TenancyError
 from .faults import ForeignWrite, TenancyFault
-from .parameters import bound_owner, bound_tenant, bypass_parameter, owner_parameter, sees_all_owners, tenant_parameter
+from .parameters import (
+    TenantParameter,
+    bound_owner,
+    bound_tenant,
+    bypass_parameter,
+    owner_parameter,
+    sees_all_owners,
+    tenant_parameter,
+)
 
 Command = Literal["select", "update", "delete"]
 COMMANDS: frozenset[Command] = frozenset({"select", "update", "delete"})
@@ -48,17 +57,24 @@ class RowPredicate:
     build: Callable[[FromClause], ColumnElement[bool]]
 
 
+def _accept_none(_expression: object) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnCheck:
-    """What may be written to a column, whose values must be plain parameters.
+    """What may be written to a column, whose values must be plain parameters to be looked at.
 
     column: its key. verify: gets the values of all rows of one execution; raises for one that is refused.
-    is_fixed: UPDATE may not set the column at all.
+    is_fixed: UPDATE may not set the column at all. is_optional: INSERT may leave it out.
+    accepts: says whether what a SELECT gives for the column needs no look, because that SELECT is filtered.
     """
 
     column: str
     verify: Callable[[list[object], Connection], None]
     is_fixed: bool = False
+    is_optional: bool = False
+    accepts: Callable[[object], bool] = _accept_none
 
 
 @dataclass(slots=True, eq=False)
@@ -91,6 +107,15 @@ class TableRule:
 def describe(from_: FromClause) -> str:
     """Return the name of a table or alias for an error."""
     return f"The table {str(getattr(from_, 'name', 'of this statement'))!r}"
+
+
+def unwrap(from_: FromClause) -> list[FromClause]:
+    """Return an alias, what it is an alias of, and so on; of anything else just that."""
+    chain = [from_]
+    while isinstance(from_, AliasedReturnsRows) and isinstance(from_.element, FromClause):
+        from_ = from_.element
+        chain.append(from_)
+    return chain
 
 
 _rules: WeakKeyDictionary[FromClause, TableRule] = WeakKeyDictionary()
@@ -197,18 +222,18 @@ def _begin_generation() -> None:
 def find_undeclared(metadata: MetaData) -> list[str]:
     """Return a sentence for each table whose rows are neither declared nor can be told apart as declared.
 
-    Empty for a MetaData without any protected table: it has nothing to do with tenants.
+    Empty for a MetaData without any table of tenants. An owner or a filter does not say which tenant a row is of.
     """
     tables = list(metadata.tables.values())
-    if not any(find_protection(table) for table in tables):
+    if not any(table.info.get(_INFO, {}).keys() & {"tenant", "parent"} for table in tables):
         return []
     faults = [_describe_fault(table) for table in tables]
     return [fault for fault in faults if fault]
 
 
 def _describe_fault(table: Table) -> str:
-    rule = _rules.get(table)
-    if rule is None:
+    rule = rule_of(table)
+    if rule is None or not table.info.get(_INFO, {}).keys() & {"tenant", "parent", "global"}:
         return (
             f"Nothing says whose the rows of the table {table.name!r} are: give it a tenant column, or set "
             'info["guard"] to {"parent": "<foreign key column>"} or {"global": True}.'
@@ -305,7 +330,7 @@ def _add_tenant(rule: TableRule, table: Table, key: str) -> None:
             raise ForeignWrite(detail="the tenant of a row to be inserted is not the one that is bound")
 
     rule.predicates.append(RowPredicate(COMMANDS, lambda from_: from_.c[key] == tenant))
-    rule.checks.append(ColumnCheck(key, verify, is_fixed=True))
+    rule.checks.append(ColumnCheck(key, verify, is_fixed=True, accepts=_is_own_tenant))
 
 
 def _add_owner(rule: TableRule, table: Table, key: str) -> None:
@@ -319,6 +344,15 @@ def _add_owner(rule: TableRule, table: Table, key: str) -> None:
 
     rule.predicates.append(RowPredicate(COMMANDS, lambda from_: or_(from_.c[key] == owner, sees_all)))
     rule.checks.append(ColumnCheck(key, verify))
+
+
+def _is_own_tenant(expression: object) -> bool:
+    if isinstance(expression, TenantParameter):
+        return True
+    if not isinstance(expression, Column) or expression.table is None:
+        return False
+    rule = rule_of(unwrap(expression.table)[-1])
+    return rule is not None and rule.tenant == expression.key
 
 
 def _bypass_roles(info: dict[Any, Any]) -> Collection[str]:
@@ -335,13 +369,7 @@ def _get_column(table: Table, key: str) -> Column[Any]:
 
 
 def _belongs(from_: FromClause, key: str) -> ColumnElement[bool]:
-    require_root(from_ if isinstance(from_, TableClause) else _table_of(from_))
+    require_root(unwrap(from_)[-1])
     target = find_parent_column(from_, key)
     # What is selected from is filtered when it is compiled. Not correlated: the parent may be in the statement too.
     return from_.c[key].in_(select(target).select_from(target.table).correlate(None))
-
-
-def _table_of(from_: FromClause) -> FromClause:
-    while not isinstance(from_, TableClause) and hasattr(from_, "element"):
-        from_ = from_.element
-    return from_

@@ -1,8 +1,8 @@
 """A Session belongs to one tenant while there is anything in it.
 
-What a Session holds in memory is answered without SQL, so no filter sees it. A Session is therefore pinned to the tenant
-of its first use, and refuses use under another tenant or under none; once it is empty and no transaction is open, by
-`close()` for example, the next use pins it anew. Ending a transaction is always allowed.
+What a Session holds in memory is answered without SQL, so no filter sees it. A Session is therefore pinned to the
+tenant of its first use, and refuses use under another tenant or under none; once it is empty and no transaction is
+open, by `close()` for example, the next use pins it anew. Ending a transaction is always allowed.
 A Session that was opened in an unscoped block sees all tenants and ends with the block; one that was opened before it
 stays guarded inside.
 Relies on three methods of SQLAlchemy 2.0 and 2.1 that no event covers: `SessionTransaction._connection_for_bind`, which
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Table
 from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.orm import Mapper, Session, SessionTransaction
 
@@ -46,7 +47,7 @@ class Pin:
 
 def install_sessions() -> None:
     """Pin every Session of the process from now on. May be called again."""
-    if hasattr(Session.__init__, "__wrapped__") and getattr(Session.__init__, _PIN, False):
+    if hasattr(Session.__init__, _PIN):
         return
     _wrap(Session, "__init__", _pin_new)
     _wrap(SessionTransaction, "_connection_for_bind", _connect)
@@ -134,12 +135,16 @@ def _connect(original: Callable[..., Any], transaction: SessionTransaction, *arg
 
 def _look_up(original: Callable[..., Any], session: Session, mapper: Mapper[Any], *args: Any, **options: Any) -> Any:
     pin = require_usable(session)
-    if pin.principal is SEVERAL and any(find_owner_column(table) is not None for table in mapper.tables):
+    if pin.principal is SEVERAL and any(_has_owners(table) for table in mapper.tables):
         raise SessionPinned(
             f"Several principals have used this Session, and a {mapper.class_.__name__} is visible to its owner only. "
             "Open a Session for each principal."
         )
     return original(session, mapper, *args, **options)
+
+
+def _has_owners(table: object) -> bool:
+    return isinstance(table, Table) and find_owner_column(table) is not None
 
 
 def _merge(original: Callable[..., Any], session: Session, *args: Any, **options: Any) -> Any:

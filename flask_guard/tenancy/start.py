@@ -8,10 +8,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable
 
-from sqlalchemy import Engine, MetaData
+from sqlalchemy import Engine, MetaData, create_engine
 from sqlalchemy.exc import NoReferencedColumnError, NoReferencedTableError
 
 from ..errors import ConfigError
+from .canaries import run_canaries
 from .rules import find_undeclared, list_protected
 
 
@@ -26,6 +27,16 @@ def require_declared(*, is_complete: bool) -> None:
     faults = _find_faults(is_complete=is_complete)
     if faults:
         raise ConfigError(*faults)
+
+
+def require_filtering(engines: Iterable[Engine]) -> None:
+    """Raise ConfigError unless statements are compiled with the conditions of their rows on every engine.
+
+    Nothing is connected to. Without an engine that is known SQLite's dialect is tried, whose driver is always there.
+    """
+    if list_protected():
+        for engine in [*engines] or [create_engine("sqlite://")]:
+            run_canaries(engine)
 
 
 def _find_faults(*, is_complete: bool) -> list[str]:

@@ -1,7 +1,7 @@
 """What an application with tables of tenants is refused for at start.
 
-Rule: an application without such tables pays nothing, not even the import of SQLAlchemy. Whether there are any is told by
-the module that every declaration loads.
+Rule: an application without such tables pays nothing, not even the import of SQLAlchemy. Whether there are any is
+told by the module that every declaration loads.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ def require_sound_tables(site: Site, *, is_complete: bool) -> None:
         return
     start = importlib.import_module("flask_guard.tenancy.start")
     start.require_declared(is_complete=is_complete)
+    if is_complete:
+        start.require_filtering(find_engines(site))
 
 
 def find_engines(site: Site) -> list[Any]:

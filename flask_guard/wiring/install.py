@@ -40,6 +40,7 @@ from ..pipeline.words import limit, max_body, no_csrf, probe, public, unlimited
 from .data import find_engines, require_sound_tables
 from .front import prepare_app, use_nonces
 from .lazy import survive_forks
+from .rls import take_roles
 from .services import Site, build_runtime
 
 logger = logging.getLogger("flask_guard.config")
@@ -77,6 +78,7 @@ def install(site: Site) -> Runtime:
     require_sound_tables(site, is_complete=False)
     runtime = build_runtime(site)
     runtime.find_engines = lambda: find_engines(site)
+    take_roles(site)
     warnings = prepare_app(app, site.settings)
     _mount(app, _make_blueprints(site, runtime))
     edge = Edge(runtime, app.wsgi_app)
@@ -91,6 +93,7 @@ def install(site: Site) -> Runtime:
         _take_over_body(app, runtime)
 
     runtime.before_compile = (prepare,)
+
     def finish(plans: PlanTable) -> None:
         runner.install_after(plans)
         handlers.install_data_handlers(app)

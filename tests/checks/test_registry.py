@@ -54,5 +54,6 @@ def test_a_check_that_fails_is_an_error_under_its_id_and_the_others_run() -> Non
 
 def test_routes_and_settings_have_their_checks() -> None:
     assert {check_id.split("-")[1] for check_id in registry._checks} == {
-        *("ACCESS", "CORS", "DB", "HOST", "HTTPS", "LIMIT", "PROXY", "ROUTE", "SECRET", "SETTINGS", "TENANCY", "TOKEN"),
+        *("ACCESS", "CORS", "DB", "HOST", "HTTPS", "LIMIT", "PROXY", "RLS", "ROUTE"),
+        *("SECRET", "SETTINGS", "TENANCY", "TOKEN"),
     }

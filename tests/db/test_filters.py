@@ -23,7 +23,7 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
 
 
 @pytest.fixture
-def Invoice(engine: sa.Engine) -> Any:  # noqa: N802  # a class
+def Invoice(engine: sa.Engine) -> Any:  # a class
     class Base(DeclarativeBase):
         pass
 
@@ -76,7 +76,7 @@ def ids(engine: sa.Engine, invoice: Any) -> list[int]:
 )
 def test_a_filter_leaves_what_its_operator_says(
     engine: sa.Engine,
-    Invoice: Any,  # noqa: N803
+    Invoice: Any,
     field: str,
     operator: str,
     answer: Any,
@@ -89,7 +89,7 @@ def test_a_filter_leaves_what_its_operator_says(
 
 def test_the_function_is_asked_once_for_each_statement_whatever_it_has_of_the_table(
     engine: sa.Engine,
-    Invoice: Any,  # noqa: N803
+    Invoice: Any,
 ) -> None:
     asked: list[int] = []
     force_filter(Invoice, "region", "in", lambda: (asked.append(1), ["eu", "us"])[1])
@@ -104,14 +104,14 @@ def test_the_function_is_asked_once_for_each_statement_whatever_it_has_of_the_ta
         assert len(asked) == 2
 
 
-def test_the_answer_may_differ_from_one_execution_to_the_next(engine: sa.Engine, Invoice: Any) -> None:  # noqa: N803
+def test_the_answer_may_differ_from_one_execution_to_the_next(engine: sa.Engine, Invoice: Any) -> None:
     answers: list[Any] = [["eu"], [], None, ["us", "eu"]]
     force_filter(Invoice, "region", "in", lambda: answers.pop(0))
 
     assert [ids(engine, Invoice) for _ in range(4)] == [[1], [], [1, 2, 3], [1, 2]]
 
 
-def test_updates_and_deletes_are_filtered_too(engine: sa.Engine, Invoice: Any) -> None:  # noqa: N803
+def test_updates_and_deletes_are_filtered_too(engine: sa.Engine, Invoice: Any) -> None:
     force_filter(Invoice, "region", "eq", lambda: "eu")
 
     with Session(engine) as session, session.begin():
@@ -123,14 +123,14 @@ def test_updates_and_deletes_are_filtered_too(engine: sa.Engine, Invoice: Any) -
     assert [tuple(row) for row in rows] == [(1, 100), (2, 2), (3, 3), (9, 9)]
 
 
-def test_two_filters_hold_together(engine: sa.Engine, Invoice: Any) -> None:  # noqa: N803
+def test_two_filters_hold_together(engine: sa.Engine, Invoice: Any) -> None:
     force_filter(Invoice, "region", "in", lambda: ["eu", "us"])
     force_filter(Invoice, "cents", "gt", lambda: 1)
 
     assert ids(engine, Invoice) == [2]
 
 
-def test_a_filter_that_comes_after_statements_holds_for_them_too(engine: sa.Engine, Invoice: Any) -> None:  # noqa: N803
+def test_a_filter_that_comes_after_statements_holds_for_them_too(engine: sa.Engine, Invoice: Any) -> None:
     assert ids(engine, Invoice) == [1, 2, 3]
 
     force_filter(Invoice, "region", "eq", lambda: "us")
@@ -138,7 +138,7 @@ def test_a_filter_that_comes_after_statements_holds_for_them_too(engine: sa.Engi
     assert ids(engine, Invoice) == [2]
 
 
-def test_a_child_follows_the_filter_of_its_parent(engine: sa.Engine, Invoice: Any) -> None:  # noqa: N803
+def test_a_child_follows_the_filter_of_its_parent(engine: sa.Engine, Invoice: Any) -> None:
     lines = sa.Table(
         "lines", Invoice.metadata, sa.Column("invoice_id", sa.ForeignKey("invoices.id")), info=parent("invoice_id")
     )
@@ -167,7 +167,7 @@ def _fail() -> Any:
 )
 def test_a_function_that_fails_is_an_error_and_nothing_is_executed(
     engine: sa.Engine,
-    Invoice: Any,  # noqa: N803
+    Invoice: Any,
     operator: str,
     function: Callable[[], Any],
 ) -> None:
@@ -190,7 +190,7 @@ def test_a_function_that_fails_is_an_error_and_nothing_is_executed(
     ],
 )
 def test_what_cannot_be_filtered_is_refused_when_it_is_declared(
-    Invoice: Any,  # noqa: N803
+    Invoice: Any,
     arguments: Any,
     told: str,
 ) -> None:
@@ -203,7 +203,7 @@ def test_what_is_no_model_is_refused() -> None:
         force_filter(object(), "region", "eq", list)
 
 
-def test_a_field_of_the_class_it_inherits_from_is_refused(Invoice: Any) -> None:  # noqa: N803
+def test_a_field_of_the_class_it_inherits_from_is_refused(Invoice: Any) -> None:
     class Credit(Invoice):
         __tablename__ = "credits"
         __table_args__ = {"info": parent("id")}  # noqa: RUF012

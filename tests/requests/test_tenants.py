@@ -12,10 +12,12 @@ import sqlalchemy as sa
 from flask import Flask, Response, jsonify, request, stream_with_context
 from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from flask_guard import ConfigError, Guard, tenant_scope
 from flask_guard.db import TenantMixin, unscoped
 from flask_guard.errors import TenancyError
+from flask_guard.tenancy.compiler import GuardedCompiler
 
 from .conftest import assert_problem
 
@@ -144,7 +146,8 @@ def test_a_foreign_reference_is_a_fault_of_the_body(site: Any) -> None:
     client, as_tenant, *_ = site
 
     answers = [
-        client.post("/notes", json={"title": "x", "copy_of_id": number}, headers=as_tenant("acme")) for number in (2, 99)
+        client.post("/notes", json={"title": "x", "copy_of_id": number}, headers=as_tenant("acme"))
+        for number in (2, 99)
     ]
 
     for answer in answers:
@@ -166,7 +169,9 @@ def test_a_taken_key_says_the_same_whoever_has_it(site: Any) -> None:
     client, as_tenant, *_ = site
 
     problems = [
-        assert_problem(client.post("/notes", json={"id": number, "title": "x"}, headers=as_tenant("acme")), 409, "conflict")
+        assert_problem(
+            client.post("/notes", json={"id": number, "title": "x"}, headers=as_tenant("acme")), 409, "conflict"
+        )
         for number in (1, 2)
     ]
 
@@ -201,7 +206,7 @@ def test_an_unscoped_block_in_a_view_leaves_nothing_behind(site: Any) -> None:
 
 
 def test_an_error_in_a_view_leaves_nothing_behind(site: Any) -> None:
-    client, as_tenant, app, note, get_session = site
+    client, as_tenant, app, _note, _get_session = site
     app.config["PROPAGATE_EXCEPTIONS"] = False
 
     client.post("/notes", json={"colour": "red"}, headers=as_tenant("acme"))
@@ -211,6 +216,19 @@ def test_an_error_in_a_view_leaves_nothing_behind(site: Any) -> None:
 
 
 # At start -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def engine_of() -> Iterator[Callable[[str], sa.Engine]]:
+    made: list[sa.Engine] = []
+
+    def make(url: str) -> sa.Engine:
+        made.append(sa.create_engine(url))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        engine.dispose()
 
 
 def _declare(**tables: Any) -> Any:
@@ -237,6 +255,20 @@ def test_tables_that_nothing_is_said_about_are_refused_at_start(tmp_path: Path) 
     assert "'shared'" not in told
 
 
+def test_an_owner_does_not_say_which_tenant_a_row_is_of(tmp_path: Path) -> None:
+    metadata = sa.MetaData()
+    sa.Table("drafts", metadata, sa.Column("owner_id", sa.String(20), info={"guard": "owner"}))
+    sa.Table("words", metadata, sa.Column("word", sa.String(20)))
+    Guard(Flask("alone", instance_path=str(tmp_path)))
+
+    tenant = sa.Column("tenant_id", sa.String(20), info={"guard": "tenant"})
+    sa.Table("notes", metadata, tenant)
+
+    with pytest.raises(ConfigError) as refused:
+        Guard(Flask("app", instance_path=str(tmp_path)))
+    assert len(refused.value.faults) == 2
+
+
 def test_tables_that_come_later_are_refused_when_the_rules_are_compiled(tmp_path: Path) -> None:
     app = Flask("app", instance_path=str(tmp_path))
     guard = Guard(app)
@@ -259,6 +291,22 @@ def test_a_parent_that_has_not_been_imported_yet_is_waited_for(tmp_path: Path) -
     sa.Table("pages", metadata, sa.Column("id", sa.Integer, primary_key=True), tenant)
 
     guard.compile(app)
+
+
+def test_a_compiler_that_does_not_filter_is_refused_at_start(
+    tmp_path: Path, engine_of: Callable[[str], sa.Engine], monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    held = _declare()
+    engine = engine_of(database_url)
+    app = Flask("app", instance_path=str(tmp_path))
+    guard = Guard(app, engine=engine)
+    original = engine.dialect.statement_compiler.visit_table
+    monkeypatch.setattr(GuardedCompiler, "visit_table", original)
+    monkeypatch.setattr(GuardedCompiler, "_compose_select_body", SQLCompiler._compose_select_body)
+
+    with pytest.raises(ConfigError, match=r"on 'notes' comes out of SQLAlchemy without the conditions"):
+        guard.compile(app)
+    assert held is not None
 
 
 def test_models_that_nobody_holds_any_more_are_not_the_applications(tmp_path: Path) -> None:

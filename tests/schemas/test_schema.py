@@ -220,6 +220,27 @@ def test_what_is_read_only_is_dropped_and_what_is_immutable_is_dropped_on_an_upd
     assert body == {"id": 7, "owner": "me", "title": "a"}
 
 
+def test_on_an_update_what_is_immutable_is_neither_asked_for_nor_set_to_its_default() -> None:
+    class Inner(GuardSchema):
+        kind = Immutable(fields.String(required=True))
+        size = fields.Integer()
+
+    class Note(GuardSchema):
+        owner = Immutable(fields.String(required=True, data_key="ownerName"))
+        state = Immutable(fields.String(load_default="open"))
+        title = fields.String(required=True)
+        inner = fields.Nested(Inner)
+
+    sent = {"ownerName": "eve", "state": "closed", "title": "x", "inner": {"kind": "y", "size": 1}}
+
+    changes = {"title": "x", "inner": {"size": 1}}
+    assert Note(is_update=True).load(sent) == changes
+    assert Note().load(sent, existing={"owner": "ann", "state": "closed"}) == changes
+    assert Note(is_update=True, many=True).load([sent, sent]) == [changes, changes]
+    assert Note(is_update=True).validate({}) == {"title": ["Missing data for required field."]}
+    assert Note().load({"ownerName": "ann", "title": "x"}) == {"owner": "ann", "state": "open", "title": "x"}
+
+
 def test_a_field_that_a_hook_renames_is_still_dropped() -> None:
     class Camel(GuardSchema):
         created_by = ReadOnly(fields.String())

@@ -319,6 +319,18 @@ def test_a_declaration_that_means_nothing_is_refused(declare: Callable[[Table], 
         declare(make_table())
 
 
+@pytest.mark.parametrize("is_child", [True, False], ids=["a table that belongs to it", "its own table"])
+def test_a_policy_that_would_ask_itself_is_refused(is_child: bool) -> None:
+    metadata = MetaData()
+    table = Table("policy_circle", metadata, Column("id", Integer, primary_key=True), info={"guard": {"global": True}})
+    reference = Column("circle_id", ForeignKey("policy_circle.id"))
+    child = Table("policy_circle_child", metadata, reference, info={"guard": {"parent": "circle_id"}})
+    asked = select(child.c.circle_id) if is_child else select(table.alias().c.id)
+
+    with pytest.raises(ConfigError, match="asks itself"):
+        policy(table, "circle", using=lambda row: row.id.in_(asked))
+
+
 def test_a_name_is_declared_once() -> None:
     table = make_table()
     policy(table, "p", using=lambda r: True)

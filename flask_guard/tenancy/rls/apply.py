@@ -57,7 +57,7 @@ def run(connection: Connection, statements: Iterable[str]) -> list[str]:
     for statement in statements:
         try:
             # DDL takes % for a place to put something in.
-            connection.execute(DDL(statement.replace("%", "%%")))
+            connection.execute(DDL(statement.replace("%", "%%")))  # type: ignore[no-untyped-call]
         except ProgrammingError as exc:
             if getattr(exc.orig, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE:
                 raise ConfigError(f"The owner of the tables has to do this; PostgreSQL says: {exc.orig}.") from exc

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, text
+from sqlalchemy import Connection, bindparam, text
 
 from .native import SOURCES, quote_table
 
@@ -148,7 +148,7 @@ def find_table(connection: Connection, full_name: str) -> FoundTable | None:
     return FoundTable(oid, schema, name, is_enabled, is_forced, owner, policies)
 
 
-def _read_policy(row: Row[Any]) -> FoundPolicy:
+def _read_policy(row: Any) -> FoundPolicy:
     name, command, permissive, is_for_all, using, check, comment = row
     return FoundPolicy(name, _COMMANDS[command], not permissive, is_for_all, using, check, comment)
 

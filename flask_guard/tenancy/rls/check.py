@@ -245,7 +245,7 @@ def _list_session_settings(connection: Connection) -> list[str]:
         found = []
         for name in _SETTINGS:
             cursor.execute(f"SELECT current_setting('{name}', true)")
-            if cursor.fetchone()[0]:
+            if any(cursor.fetchone() or ()):
                 found.append(name)
         return found
     finally:

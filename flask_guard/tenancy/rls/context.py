@@ -10,21 +10,25 @@ Source: PostgreSQL documentation, SET, "Row Security Policies" and the setting r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, NoReturn, cast
 
-from sqlalchemy import Connection, Engine, event, func, select
+from sqlalchemy import Connection, Engine, func, select
 
 from ...errors import DatabaseUnavailable
-from ..engines import is_privileged
+from ..engines import GuardedDialect, is_privileged
 from ..facts import claims_in_use, find_claim, find_uid, list_roles
 from ..faults import TenancyFault
 from ..scope import NOBODY, Identity, find_identity
+from ..time_limits import note_timeout, timeout_settings
 
 Setting = tuple[str, str]
 _ROLES_KEY = "_flask_guard_roles"
+_MARK = "_flask_guard_begin"
+_IN_BEGIN = "_Connection__in_begin"
 # PGTransactionStatusType and ExecStatusType of libpq.
 _IDLE = 0
 _DONE = (1, 2)
@@ -42,6 +46,7 @@ class Roles:
 
 
 NO_ROLES = Roles()
+_sources: list[Callable[[Engine], Roles | None]] = []
 
 
 def assign_roles(engine: Engine, roles: Roles) -> None:
@@ -49,21 +54,63 @@ def assign_roles(engine: Engine, roles: Roles) -> None:
     setattr(engine.dialect, _ROLES_KEY, roles)
 
 
+def add_roles_source(find: Callable[[Engine], Roles | None]) -> None:
+    """Have somebody asked for the roles of engines that have none. find: returns None for an engine it does not know.
+
+    It is asked when a transaction begins, because an application may make its engines late.
+    """
+    _sources.append(find)
+
+
 def get_roles(engine: Engine) -> Roles:
-    return cast(Roles, getattr(engine.dialect, _ROLES_KEY, NO_ROLES))
+    """Return the roles that transactions of an engine take."""
+    roles = cast("Roles | None", getattr(engine.dialect, _ROLES_KEY, None))
+    if roles is None and _sources:
+        roles = next(filter(None, (find(engine) for find in _sources)), None)
+        if roles is not None:
+            assign_roles(engine, roles)
+    return roles or NO_ROLES
 
 
 def install() -> None:
-    """Listen to every PostgreSQL connection of the process. May be called again."""
-    if not event.contains(Engine, "begin", _on_begin):
-        event.listen(Engine, "begin", _on_begin)
-        event.listen(Engine, "begin_twophase", _on_begin_twophase)
+    """Tell every guarded PostgreSQL connection of the process. May be called again."""
+    if not is_installed():
+        Connection._begin_impl = _telling(Connection._begin_impl)  # type: ignore[method-assign]
+        Connection._begin_twophase_impl = _refusing(Connection._begin_twophase_impl)  # type: ignore[method-assign]
 
 
-def tell_again(connection: Connection) -> None:
-    """Tell a transaction that has begun for whom it is now: a guarded one that began as a privileged one, say."""
-    if connection.dialect.name == "postgresql":
-        _closed_on_failure(connection, reset_role=True)
+def is_installed() -> bool:
+    """Say whether the transactions of this process are told for whom they are."""
+    return hasattr(Connection._begin_impl, _MARK)
+
+
+def _telling(original: Callable[..., None]) -> Callable[..., None]:
+    """Return what begins a transaction and says for whom it is.
+
+    The event `begin` would do, but one listener of a Connection or Engine makes SQLAlchemy prepare for listeners of all
+    kinds in each execution.
+    """
+
+    @wraps(original)
+    def begin(self: Connection, transaction: Any) -> None:
+        if self.dialect.name == "postgresql" and _is_known(self):
+            _tell(self)
+        original(self, transaction)
+
+    setattr(begin, _MARK, True)
+    return begin
+
+
+def _refusing(original: Callable[..., None]) -> Callable[..., None]:
+    """Return what begins a two-phase transaction, which the driver begins by itself: it is told nothing."""
+
+    @wraps(original)
+    def begin(self: Connection, transaction: Any) -> None:
+        if self.dialect.name == "postgresql" and _is_known(self):
+            _refuse_without_transaction(self, "A two-phase transaction")
+        original(self, transaction)
+
+    return begin
 
 
 def list_settings(identity: Identity) -> list[Setting]:
@@ -79,43 +126,44 @@ def list_settings(identity: Identity) -> list[Setting]:
     ]
 
 
-def _on_begin(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        _closed_on_failure(connection, reset_role=False)
+def _is_known(connection: Connection) -> bool:
+    """Say whether this is a connection of the application, and not one that SQLAlchemy looks at a database with."""
+    return isinstance(connection.dialect, GuardedDialect) or is_privileged(connection)
 
 
-def _on_begin_twophase(connection: Connection, _xid: object) -> None:
-    if connection.dialect.name == "postgresql":
-        _refuse_without_transaction(connection, "A two-phase transaction")
-
-
-def _closed_on_failure(connection: Connection, *, reset_role: bool) -> None:
+def _tell(connection: Connection) -> None:
     try:
         if getattr(connection.connection.dbapi_connection, "autocommit", False):
             _refuse_without_transaction(connection, "A connection in AUTOCOMMIT")
         else:
-            _send(connection, _list_all(connection, reset_role=reset_role))
+            timeout = timeout_settings()
+            _send(connection, [*timeout.items(), *_list_all(connection)])
+            if timeout:
+                note_timeout(connection.info)
     except Exception as exc:
         _give_up(connection, exc)
 
 
-def _list_all(connection: Connection, *, reset_role: bool) -> list[Setting]:
+def _list_all(connection: Connection) -> list[Setting]:
+    role = _find_role(connection)
+    if is_privileged(connection):
+        settings = [("row_security", "off"), *list_settings(NOBODY)]
+    else:
+        settings = list_settings(find_identity())
+    return settings if role is None else [*settings, ("role", role)]
+
+
+def _find_role(connection: Connection) -> str | None:
+    """Return the role that a transaction takes now, None to keep that of the login."""
     roles = get_roles(connection.engine)
     if is_privileged(connection):
-        role, settings = roles.system, [("row_security", "off"), *list_settings(NOBODY)]
-    else:
-        identity = find_identity()
-        role = None if identity is NOBODY else roles.application
-        settings = [*([("row_security", "on")] if reset_role else ()), *list_settings(identity)]
-    if role is not None:
-        return [*settings, ("role", role)]
-    return [*settings, ("role", "none")] if reset_role else settings
+        return roles.system
+    return None if find_identity() is NOBODY else roles.application
 
 
 def _refuse_without_transaction(connection: Connection, what: str) -> None:
     """Refuse what would run in the login role where another one is asked for; without roles it sees no row."""
-    roles = get_roles(connection.engine)
-    role = roles.system if is_privileged(connection) else roles.application if find_identity() is not NOBODY else None
+    role = _find_role(connection)
     if role is not None:
         raise TenancyFault(f"{what} cannot take the role {role!r}: it has no transaction to take it for.")
 
@@ -126,7 +174,12 @@ def _send(connection: Connection, settings: Sequence[Setting]) -> None:
     dialect = connection.dialect
     if dialect.driver == "psycopg" and not dialect.is_async and _send_in_one_message(connection, settings):
         return
-    connection.execute(select(*(func.set_config(name, value, True) for name, value in settings)))
+    # As while SQLAlchemy's own listeners run: what is executed here does not begin the transaction once more.
+    setattr(connection, _IN_BEGIN, True)
+    try:
+        connection.execute(select(*(func.set_config(name, value, True) for name, value in settings)))
+    finally:
+        setattr(connection, _IN_BEGIN, False)
 
 
 def _send_in_one_message(connection: Connection, settings: Sequence[Setting]) -> bool:
@@ -166,7 +219,7 @@ def _begin_words(driver: Any) -> Iterator[str]:
 
 
 def _give_up(connection: Connection, exc: Exception) -> NoReturn:
-    """End the connection: SQLAlchemy would run its next statement in a transaction that nobody was told of."""
+    """End the connection: the server may have begun a transaction that it was not told everything of."""
     with suppress(Exception):  # what went wrong first is what is told
         dialect, driver = connection.dialect, connection.connection.dbapi_connection
         if driver is not None and dialect.is_disconnect(cast(Any, exc), cast(Any, driver), None):

@@ -11,7 +11,6 @@ import re
 from typing import Any, ClassVar
 
 from sqlalchemy import (
-    BindParameter,
     Boolean,
     ColumnElement,
     Enum,
@@ -102,13 +101,13 @@ def list_functions() -> list[str]:
 class _Compiler(PGCompiler):
     """Renders values as literals and facts as calls."""
 
-    def visit_bindparam(self, bindparam: BindParameter[Any], **options: Any) -> str:
+    def visit_bindparam(self, bindparam: Any, *arguments: Any, **options: Any) -> Any:
         if isinstance(bindparam, Fact):
             return f"(SELECT {_render_fact(bindparam)})"
-        return super().visit_bindparam(bindparam, **{**options, "literal_binds": True})
+        return super().visit_bindparam(bindparam, *arguments, **options)  # type: ignore[no-untyped-call]
 
     def render_literal_value(self, value: Any, type_: TypeEngine[Any]) -> str:
-        return _escape(super().render_literal_value(value, type_))
+        return _escape(super().render_literal_value(value, type_))  # type: ignore[no-untyped-call]
 
 
 class _Dialect(PGDialect):
@@ -120,7 +119,7 @@ class _Dialect(PGDialect):
 
 
 # "named", because the other styles double the percent signs of literals and names.
-_DIALECT = _Dialect(paramstyle="named")
+_DIALECT = _Dialect(paramstyle="named")  # type: ignore[no-untyped-call]
 _HOLE = "guard_condition"
 _QUOTED = re.compile(r"""\"(?:[^"]|"")*"|'(?:[^']|'')*'""")
 

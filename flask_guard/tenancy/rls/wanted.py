@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -139,7 +138,7 @@ def _tenant_condition(table: Table, row: FromClause) -> ColumnElement[bool] | No
         return None
     require_root(table)
     target = find_parent_column(table, rule.parent)
-    parent_table = cast(Table, target.table)
+    parent_table = target.table
     parent = stand_in(parent_table, parent_table.name, parent_table.schema)
     inner = _tenant_condition(parent_table, parent)
     is_parent = parent.c[target.key] == row.c[rule.parent]

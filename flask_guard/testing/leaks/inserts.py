@@ -145,7 +145,7 @@ def _(world: World) -> Any:
     statement = _UPSERTING[world.dialect](world.table).values(row)
     keys = [one.name for one in world.table.primary_key]
     with world.connection() as connection:
-        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_={column: row[column]}))
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_={column: world.new_value()}))
 
 
 @INSERTS.add("upsert of the ORM on the other tenant's key", "tenant", "column", "one table", dialects=_UPSERTING)
@@ -154,7 +154,7 @@ def _(world: World) -> Any:
     column = world.column_of()
     statement = _UPSERTING[world.dialect](world.model).values(values)
     keys = [one.name for one in world.table.primary_key]
-    changed = statement.on_conflict_do_update(index_elements=keys, set_={column.key: values[column.key]})
+    changed = statement.on_conflict_do_update(index_elements=keys, set_={column.key: world.new_value()})
     with world.as_own() as session:
         if session.scalars(changed.returning(world.model)).all():
             world.leak("RETURNING revealed another tenant's row")

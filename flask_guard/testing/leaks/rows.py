@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Column, Enum, Numeric, String, inspect
+from sqlalchemy import JSON, Column, Enum, Numeric, String, inspect
 from sqlalchemy.orm import Mapper, Session
 
 # `make=`: a function of the tenant's id, or one for each class; it returns an object that is in no session yet.
@@ -138,6 +138,8 @@ def make_value(column: Column[Any], what: str) -> Any:
     kind = column.type
     if isinstance(kind, Enum):
         return next(iter(kind.enum_class)) if kind.enum_class else kind.enums[0]
+    if isinstance(kind, JSON):
+        return {"leak": _token(None)}
     if isinstance(kind, Numeric) and kind.asdecimal and kind.precision:
         return Decimal(secrets.randbelow(10 ** min(kind.precision - (kind.scale or 0), 9)))
     python = _python_type(column)
@@ -200,6 +202,5 @@ _MAKERS: dict[type, Callable[[Column[Any]], Any]] = {
     time: lambda column: _moment(column).time(),
     timedelta: lambda _: timedelta(seconds=secrets.choice(_SMALL)),
     UUID: lambda _: uuid4(),
-    dict: lambda column: {"leak": _token(None)},
     list: lambda _: [],
 }

@@ -237,10 +237,12 @@ class World:
         self.known = {tenant: self.read(tenant) for tenant in (self.own_tenant, self.foreign_tenant)}
 
     def remove(self) -> None:
-        """Remove what was made here and by the case, the latest first, each row by its own tenant."""
+        """Remove what was made here and by the case, each row by its own tenant: what refers goes before its target."""
         for tenant, rows in self.known.items():
             self._made += [(tenant, self.model, key) for key in self.read(tenant) if key not in rows]
-        for tenant, model, key in reversed(self._made):
+        places = {table: place for place, table in enumerate(self.table.metadata.sorted_tables)}
+        latest_first = reversed(dict.fromkeys(self._made))
+        for tenant, model, key in sorted(latest_first, key=lambda made: -places[inspect(made[1]).local_table]):
             with self.session_of(tenant) as session:
                 row = session.get(model, key)
                 if row is not None:

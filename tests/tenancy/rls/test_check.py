@@ -176,6 +176,6 @@ def test_another_database_than_postgresql_is_refused() -> None:
 
 
 def test_tables_that_are_not_there_are_not_applied_to(bare_world: World) -> None:
-    with bare_world.engine(bare_world.owner) as engine, engine.connect() as connection:
-        with pytest.raises(ConfigError, match="make the tables first"):
-            apply(connection, TABLES)
+    missing = pytest.raises(ConfigError, match="make the tables first")
+    with bare_world.engine(bare_world.owner) as engine, engine.connect() as connection, missing:
+        apply(connection, TABLES)

@@ -254,7 +254,7 @@ def test_a_tenant_that_cannot_be_said_ends_in_an_error_and_no_statement(world: W
 def test_a_connection_that_could_not_be_told_runs_nothing_any_more(
     world: World, is_fast: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLAlchemy would go on: its next statement begins a transaction without asking the listeners again."""
+    """The server may be in a transaction that it was told half of."""
     if not is_fast:
         monkeypatch.setattr(PGDialect_psycopg, "driver", "another")
     with world.engine(world.application, **OPEN) as engine, tenant_scope("a"):
