@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 
-from . import apps, edge, imports, rates, requests, schemas, served, tenancy, tokens
+from . import apps, edge, imports, rates, requests, rls, schemas, served, tenancy, tokens
 from .report import Report
 
 PARTS: dict[str, Callable[..., None]] = {
@@ -25,6 +25,7 @@ PARTS: dict[str, Callable[..., None]] = {
     "rates": rates.run,
     "tokens": tokens.run,
     "tenancy": tenancy.run,
+    "rls": rls.run,
     "schemas": schemas.run,
     "imports": imports.run,
     "served": served.run,

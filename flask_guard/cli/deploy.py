@@ -56,13 +56,13 @@ def postgres(
 
     Run the SQL as a superuser, in that database. It may be run again.
     """
-    quote = _make_quote()
+    quote = make_quote()
     if len({owner, application, system}) < 3:
         raise ConfigError("The owner, the application and the system must be three roles.")
     timeout_ms = max(1, round(positive_duration_s(statement_timeout) * 1000))
     statements = [
-        *_make_roles(quote, owner=owner, application=application, system=system, timeout_ms=timeout_ms),
-        *_make_grants(quote, database=database, schema=schema, owner=owner, application=application, system=system),
+        *make_roles(quote, owner=owner, application=application, system=system, timeout_ms=timeout_ms),
+        *make_grants(quote, database=database, schema=schema, owner=owner, application=application, system=system),
     ]
     lines = list(_make_hba_lines(quote, database=database, roles=(owner, application), networks=network))
     if output == "json":
@@ -76,7 +76,7 @@ def postgres(
         click.echo(f"-- {line}")
 
 
-def _make_quote() -> Quote:
+def make_quote() -> Quote:
     identifiers = importlib.import_module("flask_guard.db.identifiers")
 
     def quote(name: str) -> str:
@@ -90,7 +90,7 @@ def _make_quote() -> Quote:
     return quote
 
 
-def _make_roles(quote: Quote, *, owner: str, application: str, system: str, timeout_ms: int) -> Iterator[str]:
+def make_roles(quote: Quote, *, owner: str, application: str, system: str, timeout_ms: int) -> Iterator[str]:
     """Yield the roles. The application logs in, and takes the system's role where it works on all tenants."""
     yield "SET password_encryption = 'scram-sha-256'"
     kinds = {owner: "LOGIN NOBYPASSRLS", application: "LOGIN NOINHERIT NOBYPASSRLS", system: "NOLOGIN BYPASSRLS"}
@@ -108,7 +108,7 @@ def _make_roles(quote: Quote, *, owner: str, application: str, system: str, time
     yield f"ALTER ROLE {quote(application)} SET idle_in_transaction_session_timeout = {2 * timeout_ms}"
 
 
-def _make_grants(
+def make_grants(
     quote: Quote, *, database: str, schema: str, owner: str, application: str, system: str
 ) -> Iterator[str]:
     """Yield what the roles may: the owner everything in its schema, the two others rows, and nobody else anything."""

@@ -16,7 +16,7 @@ from flask.cli import with_appcontext
 
 from ..checks.rls import find_targets
 from ..values import Level
-from .deploy import _make_grants, _make_quote, _make_roles
+from .deploy import make_grants, make_quote, make_roles
 from .support import EXIT_FINDINGS, could_not_run, echo_json, find_runtime, format_option, make_table, tells_errors
 
 _COLUMNS = ("table", "name", "kind", "command", "using", "check")
@@ -128,11 +128,11 @@ def _list_statements() -> list[str]:
 
 
 def _list_roles(database: str) -> list[str]:
-    quote = _make_quote()
+    quote = make_quote()
     names = {"owner": "app_owner", "application": "app", "system": "app_system"}
     return [
-        *_make_roles(quote, **names, timeout_ms=30_000),
-        *_make_grants(quote, database=database, schema="public", **names),
+        *make_roles(quote, **names, timeout_ms=30_000),
+        *make_grants(quote, database=database, schema="public", **names),
     ]
 
 

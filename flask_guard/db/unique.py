@@ -1,6 +1,7 @@
 """Whether a value is taken, asked of the application's own database: what `schemas.Unique` is answered by.
 
-The Session is the application's, so the tenant's filter holds, and rows that are written but not committed count.
+The Session is the application's, so the tenant's filter holds, and rows that are written but not committed count;
+where the application has brought an engine alone, the filter holds in a Session of our own.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Select, and_, func, inspect, literal, not_, select
+from sqlalchemy import Engine, Select, and_, func, inspect, literal, not_, select
 from sqlalchemy.orm import Session
 
 
@@ -17,6 +18,14 @@ class SqlUniqueLookup:
 
     def __init__(self, open_session: Callable[[], Session]) -> None:
         self._open_session = open_session
+        self._closes = False
+
+    @classmethod
+    def on_engine(cls, engine: Engine) -> SqlUniqueLookup:
+        """Return a look-up for an application that keeps no Session: each asks in one of its own, on one connection."""
+        lookup = cls(lambda: Session(engine))
+        lookup._closes = True
+        return lookup
 
     def is_taken(self, column: Any, value: Any, *, existing: Any, ignore_case: bool) -> bool:
         """Tell whether a row that the bound tenant sees, other than `existing`, has this value.
@@ -24,9 +33,14 @@ class SqlUniqueLookup:
         column: of a mapped class. existing: an object of that class, None for a new one; any other counts as none.
         ignore_case: by the database's `lower`, which on SQLite knows the letters of ASCII only.
         """
+        query = _make_query(column, value, existing, ignore_case=ignore_case)
         session = self._open_session()
-        with session.no_autoflush:
-            return session.execute(_make_query(column, value, existing, ignore_case=ignore_case)).first() is not None
+        try:
+            with session.no_autoflush:
+                return session.execute(query).first() is not None
+        finally:
+            if self._closes:
+                session.close()
 
 
 def _make_query(column: Any, value: Any, existing: Any, *, ignore_case: bool) -> Select[Any]:

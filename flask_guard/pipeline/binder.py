@@ -201,9 +201,10 @@ class StepBinder:
 
     def _accept(self, plan: Plan) -> Step | None:
         rule = plan.accepts
-        if rule is None or (rule.location != "query" and plan.method in SAFE_METHODS):
+        if rule is None or not rule.is_for(plan.method):
             return None
-        step: Step = importlib.import_module("flask_guard.pipeline.bodies").accept_step(rule)
+        bodies = importlib.import_module("flask_guard.pipeline.bodies")
+        step: Step = bodies.accept_step(rule, plan.method, ensure_sync=self.ensure_sync)
         return step
 
     def _functions(

@@ -74,15 +74,31 @@ class RuleDecorators(ABC):
         *,
         location: Literal["json", "form", "query"] = "json",
         many: bool = False,
-        partial: bool = False,
+        max_items: int = 1000,
+        partial: bool | None = None,
+        existing: Callable[..., Any] | None = None,
         methods: Methods = None,
     ) -> Callable[[Target], Target]:
         """What the view takes: a marshmallow schema loads it before the view runs, which finds it as `guard.body`.
 
-        Bodies are looked at for the methods that have one, so that a rule on a view class leaves its GET alone.
-        many: a JSON array of them. partial: none of the fields is required. All faults are told in one 422.
+        Bodies are looked at for the methods that have one, so that a rule on a view class leaves its GET alone, and
+        its DELETE unless `methods` names it. All faults are told in one 422.
+        many: a JSON array of `max_items` at most. partial: none of the fields is required; so it is for PATCH unless
+        said otherwise. PUT and PATCH are updates to a GuardSchema: what is immutable is left as it is.
+        existing: a function of the view's arguments that returns the object that is changed, for the schema to
+        compare with; for None, and for an object of another tenant, the answer is 404.
         """
-        return self._rule(words.accepts(schema, location=location, many=many, partial=partial, methods=methods))
+        return self._rule(
+            words.accepts(
+                schema,
+                location=location,
+                many=many,
+                max_items=max_items,
+                partial=partial,
+                existing=existing,
+                methods=methods,
+            )
+        )
 
     def returns(self, schema: Any, *, methods: Methods = None) -> Callable[[Target], Target]:
         """What the view gives: its mapping, object or list of them is dumped through a marshmallow schema."""

@@ -89,10 +89,15 @@ def merge(levels: Iterable[Level], *, method: str, default: DefaultAccess) -> tu
         faults += _find_contradictions(level.name, rules)
         _apply_access(merged, level.name, rules)
         _apply_requirements(merged, level.name, rules)
-        _apply_settings(merged, rules)
+        _apply_settings(merged, [rule for rule in rules if not _is_idle(rule, level, method)])
         merged.limits += [(rule.limit, rule.methods or level.methods) for rule in rules if rule.limit is not None]
         merged.fences += [rule.fence for rule in rules if rule.fence is not None]
     return merged, faults
+
+
+def _is_idle(rule: Rule, level: Level, method: str) -> bool:
+    """Say whether a rule has nothing to say to a method that has no body as a rule: one about whole classes."""
+    return rule.accepts is not None and method == "DELETE" and level.is_wide and rule.methods is None
 
 
 def _apply_settings(merged: Merged, rules: Sequence[Rule]) -> None:

@@ -22,14 +22,8 @@ def require_object(policy: Policy, subject: Checked | None) -> Checked:
     """Return the object if the policy says yes of it; see `Guard.check`. Works in requests and in tenant scopes."""
     if not isinstance(policy, Policy):
         raise ConfigError(f"guard.check() takes a policy such as owner() | role('admin'), not {policy!r}.")
-    if subject is None:
-        raise NotFound(detail="there is no object")
-    context, identity = find_request_context(), find_identity()
-    principal = identity.principal
-    if find_unscoped() is None and is_of_tenants(subject):
-        tenant_id = find_tenant_id(subject)
-        if tenant_id is not NOT_GIVEN and not is_named_by(tenant_id, identity.tenant.id):
-            raise NotFound(detail=f"a {type(subject).__name__} of another tenant than {identity.tenant.id!r}")
+    subject = require_visible(subject)
+    context, principal = find_request_context(), find_identity().principal
     now = time.time() if context is None else context.now
     asked = policy.about(subject)
     decision = asked.decide(principal, now=now)
@@ -42,3 +36,14 @@ def require_object(policy: Policy, subject: Checked | None) -> Checked:
     if not principal.is_authenticated:
         raise Unauthorized(detail=f"no credential, and {policy.describe()} is asked for")
     raise asked.refusal(principal, now=now)
+
+
+def require_visible(subject: Checked | None) -> Checked:
+    """Return the object. Raises NotFound for None and, outside of `unscoped`, for an object of another tenant."""
+    if subject is None:
+        raise NotFound(detail="there is no object")
+    if find_unscoped() is None and is_of_tenants(subject):
+        tenant_id, bound = find_tenant_id(subject), find_identity().tenant.id
+        if tenant_id is not NOT_GIVEN and not is_named_by(tenant_id, bound):
+            raise NotFound(detail=f"a {type(subject).__name__} of another tenant than {bound!r}")
+    return subject

@@ -25,7 +25,7 @@ from ..config.settings import Settings
 from ..errors import ConfigError, Refusal
 from ..logs.counters import Counters
 from ..net.addresses import ClientReader
-from ..protocols import Clock, CspReportStore, ErrorFormatter
+from ..protocols import Clock, CspReportStore, ErrorFormatter, UniqueLookup
 from ..values import Finding
 from .binder import StepBinder
 from .context import RequestContext
@@ -52,6 +52,7 @@ class Runtime:
     """One guarded application. tokens: None without a signing key.
 
     find_engines: the SQLAlchemy engines of the application's models, as far as it has told of them.
+    find_unique_lookup: what tells whether a value is taken in its database, None without one.
     """
 
     app: Flask
@@ -72,6 +73,7 @@ class Runtime:
     sibling_apps: Callable[[], Iterable[Flask]]
     error_formatter: ErrorFormatter | None = None
     find_engines: Callable[[], list[Any]] = list
+    find_unique_lookup: Callable[[], UniqueLookup | None] = lambda: None
     warnings: tuple[str, ...] = ()
     before_compile: tuple[Callable[[], None], ...] = ()
     after_compile: tuple[Callable[[PlanTable], None], ...] = ()

@@ -76,16 +76,25 @@ def accepts(
     *,
     location: str = "json",
     many: bool = False,
-    partial: bool = False,
+    max_items: int = 1000,
+    partial: bool | None = None,
+    existing: Callable[..., Any] | None = None,
     methods: Iterable[str] | None = None,
 ) -> Rule:
     """What the view takes, loaded by a marshmallow schema before it runs."""
+    named = as_methods(methods)
     loaded = importlib.import_module("flask_guard.pipeline.bodies").make_accept_rule(
-        schema, location=location, many=many, partial=partial
+        schema,
+        location=location,
+        many=many,
+        max_items=max_items,
+        partial=partial,
+        existing=existing,
+        methods=named,
     )
     kinds = frozenset({"array"}) if loaded.schema.many else None
     text = f"accepts({type(loaded.schema).__name__}, location={location!r})"
-    return Rule(text, accepts=loaded, json_kinds=kinds, methods=as_methods(methods))
+    return Rule(text, accepts=loaded, json_kinds=kinds, methods=named)
 
 
 def returns(schema: Any, *, methods: Iterable[str] | None = None) -> Rule:

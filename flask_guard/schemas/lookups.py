@@ -1,17 +1,19 @@
 """Whether a value is taken: the question of `Unique`, and who answers it.
 
 Schemas know no database. Wiring says where the one of an application is found; a validator may bring its own.
+Rule: marshmallow is not imported here, because wiring loads this in every application.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-from marshmallow import fields
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, GuardError, UniqueCheckFailed
 from ..protocols import UniqueLookup
+
+if TYPE_CHECKING:
+    from marshmallow import fields
 
 _find_lookup: Callable[[], UniqueLookup | None] = lambda: None  # noqa: E731  # replaced where databases are known
 

@@ -22,7 +22,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import TableClause, TextualSelect
 
 from .faults import TenancyFault
-from .inserts import Write, find_set_checks, key_of, plan_insert, plan_update, require_harmless_upsert
+from .inserts import Write, find_set_checks, plan_insert, plan_update, require_harmless_upsert, written_by
 from .parameters import PREFIX
 from .placement import Placement, constrain, demand
 from .rules import Command, TableRule, describe, find_protection, unwrap
@@ -46,20 +46,20 @@ class GuardedCompiler(SQLCompiler):
 
     # -- SELECT
 
-    def _compose_select_body(self, text: Any, select: Any, state: Any, columns: Any, froms: Any, *rest: Any) -> Any:
+    def _compose_select_body(self, text: Any, select: Any, state: Any, columns: Any, sources: Any, *rest: Any) -> Any:
         byfrom, toplevel, kwargs = rest
-        placement = Placement.of(froms)
+        placement = Placement.of(sources)
         if placement.criteria:
             select = constrain(select, placement.criteria)
         kwargs = {**kwargs, "guard_placed": placement.placed}
-        return super()._compose_select_body(text, select, state, columns, placement.froms, byfrom, toplevel, kwargs)
+        return super()._compose_select_body(text, select, state, columns, placement.sources, byfrom, toplevel, kwargs)
 
     def visit_table(self, table: Any, asfrom: bool = False, **kw: Any) -> Any:
         if (asfrom or kw.get("within_tstring")) and self._find_protection(table) is not None:
             alias = kw.get("enclosing_alias")
             # An alias is handed down to all that is inside of it, so it may be that of another table.
             is_own_alias = alias is not None and alias.element is table
-            self._use(alias if is_own_alias else table, kw.get("guard_placed", set()))
+            self._use(cast(FromClause, alias) if is_own_alias else table, kw.get("guard_placed", set()))
         return super().visit_table(table, asfrom=asfrom, **kw)
 
     def _use(self, from_: FromClause, placed: set[FromClause]) -> None:
@@ -87,16 +87,16 @@ class GuardedCompiler(SQLCompiler):
 
     def update_tables_clause(self, update_stmt: Any, from_table: Any, extra_froms: Any, **kw: Any) -> Any:
         kw["guard_placed"] = self._place_write(update_stmt, from_table, extra_froms, "update")
-        if len(self.stack) > 1 and (rule := self._find_protection(from_table)) is not None:
-            written = {*map(key_of, update_stmt._values or ()), *(self.column_keys or ())}
-            if find_set_checks(rule, from_table, written):
-                raise TenancyFault(f"{describe(from_table)} is updated inside of another statement: do it on its own.")
+        rule = self._find_protection(from_table) if len(self.stack) > 1 else None
+        written = {*written_by(update_stmt), *(self.column_keys or ())}
+        if rule is not None and find_set_checks(rule, from_table, written):
+            raise TenancyFault(f"{describe(from_table)} is updated inside of another statement: do it on its own.")
         return super().update_tables_clause(update_stmt, from_table, extra_froms, **kw)
 
     def update_from_clause(self, update_stmt: Any, from_table: Any, extra_froms: Any, hints: Any, **kw: Any) -> Any:
         placement = Placement.of(extra_froms)
         kw["guard_placed"] = placement.placed
-        return super().update_from_clause(update_stmt, from_table, placement.froms, hints, **kw)
+        return super().update_from_clause(update_stmt, from_table, placement.sources, hints, **kw)
 
     def visit_delete(self, delete_stmt: Any, visiting_cte: Any = None, **kw: Any) -> Any:
         return super().visit_delete(delete_stmt._generate(), visiting_cte=visiting_cte, **kw)
@@ -110,7 +110,7 @@ class GuardedCompiler(SQLCompiler):
     ) -> Any:
         placement = Placement.of(extra_froms)
         kw["guard_placed"] = placement.placed
-        return super().delete_extra_from_clause(delete_stmt, from_table, placement.froms, hints, **kw)
+        return super().delete_extra_from_clause(delete_stmt, from_table, placement.sources, hints, **kw)
 
     def _place_write(self, statement: Any, table: Any, others: Any, command: Command) -> set[FromClause]:
         """Add the conditions to the WHERE of a copy that is the compiler's own."""

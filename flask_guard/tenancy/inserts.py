@@ -82,6 +82,13 @@ def key_of(column: Any) -> str:
     return str(coercions.expect(roles.DMLColumnRole, column, as_key=True))
 
 
+def written_by(statement: Any) -> set[str]:
+    """Return the keys of the columns that values() of an UPDATE sets."""
+    # SQLAlchemy 2.0 keeps those of ordered_values() apart.
+    ordered = [column for column, _value in getattr(statement, "_ordered_values", None) or ()]
+    return {key_of(column) for column in [*(statement._values or ()), *ordered]}
+
+
 # -- the parameters that hold a column's values
 
 

@@ -31,15 +31,15 @@ class Placement:
     placed: the tables, or the aliases of tables, whose conditions are in it. Each may be written once.
     """
 
-    froms: list[FromClause] = field(default_factory=list)
+    sources: list[FromClause] = field(default_factory=list)
     criteria: list[ColumnElement[bool]] = field(default_factory=list)
     placed: set[FromClause] = field(default_factory=set)
 
     @classmethod
-    def of(cls, froms: Iterable[FromClause]) -> Placement:
+    def of(cls, sources: Iterable[FromClause]) -> Placement:
         """Return the FROM list of a SELECT, or what an UPDATE or DELETE reads beside its own table."""
         placement = cls()
-        placement.froms = [placement._put(from_, placement.criteria) for from_ in froms]
+        placement.sources = [placement._put(from_, placement.criteria) for from_ in sources]
         return placement
 
     def add_target(self, table: FromClause, command: Command) -> None:

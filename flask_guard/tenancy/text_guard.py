@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from .faults import TenancyFault
@@ -51,7 +51,6 @@ _CREATED = frozenset({"index", "policy", "sequence", "statistics", "table", "tri
 _CREATE_OPTIONS = frozenset({"constraint", "global", "local", "or", "replace", "temp", "temporary", "unique"}) | {
     "unlogged"
 }
-_COPIES_ROWS = frozenset({"execute", "select", "values", "with"})
 _CATALOGUE_PRAGMAS = frozenset(
     {"foreign_key_list", "index_info", "index_list", "index_xinfo", "table_info", "table_list", "table_xinfo"}
 )
@@ -71,18 +70,21 @@ _NAMES_TABLE = (
 
 @dataclass(slots=True)
 class Statement:
-    """One statement of a text, casefolded. words: those that are not quoted, in order; names: the quoted ones too."""
+    """One statement of a text, casefolded.
 
-    words: list[str]
-    names: set[str]
+    words: those that are not quoted, in order. names: the quoted ones too. has_query: it is followed by AS and a query.
+    """
+
+    words: list[str] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    has_query: bool = False
 
     @property
     def is_about_schema(self) -> bool:
         first, rest = self.words[:1], self.words[1:]
         if first == ["create"]:
             created = next((word for word in rest if word not in _CREATE_OPTIONS), "")
-            copies = not _COPIES_ROWS.isdisjoint(rest) or rest.count("table") > 1
-            return created in _CREATED and not (created == "table" and copies)
+            return created in _CREATED and not (created == "table" and self.has_query)
         if first == ["pragma"]:
             return not _CATALOGUE_PRAGMAS.isdisjoint(rest[:2])
         return not _SCHEMA_WORDS.isdisjoint(first)
@@ -159,7 +161,7 @@ class _Reader:
         self._depth = 0
         self.escapes = ""
         self.combines = False
-        self.statements = [Statement([], set())]
+        self.statements = [Statement()]
         for kind, value in self._scan():
             self._take(kind, value)
         if self._depth:
@@ -177,10 +179,13 @@ class _Reader:
                 self.escapes = "a comment that has no end"
 
     def _take_word(self, word: str) -> None:
-        self.statements[-1].words.append(word)
+        statement = self.statements[-1]
+        statement.words.append(word)
         self._name(word)
-        if word in _SET_OPERATORS and self._depth == 0:
-            self.combines = True
+        if self._depth == 0:
+            self.combines = self.combines or word in _SET_OPERATORS
+            # The AS of a generated column stands in the parentheses of the columns.
+            statement.has_query = statement.has_query or word == "as"
 
     def _take_symbol(self, symbol: str) -> None:
         if symbol != ";":
@@ -191,7 +196,7 @@ class _Reader:
         self.escapes = "a semicolon"
         # In SQLite there is one statement to an execution, and a trigger has semicolons in it.
         if self._dialect != "sqlite":
-            self.statements.append(Statement([], set()))
+            self.statements.append(Statement())
 
     def _name(self, name: str) -> None:
         folded = name.casefold()

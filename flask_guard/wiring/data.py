@@ -37,8 +37,19 @@ def find_engines(site: Site) -> list[Any]:
     supplied = site.supplied
     if supplied.engine is not None:
         return [supplied.engine]
-    extension = supplied.db or site.app.extensions.get("sqlalchemy")
+    extension = find_extension(site)
     return [] if extension is None else _engines_of(site.app, extension)
+
+
+def find_extension(site: Site) -> Any:
+    """Return what brings the application's database, such as Flask-SQLAlchemy; None when nothing does."""
+    return site.supplied.db or site.app.extensions.get("sqlalchemy")
+
+
+def engine_of(app: Flask, extension: Any) -> Any:
+    """Return the engine of an extension for an application."""
+    with app.app_context():
+        return extension.engine
 
 
 def _engines_of(app: Flask, extension: Any) -> list[Any]:

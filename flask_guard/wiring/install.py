@@ -42,6 +42,7 @@ from .front import prepare_app, use_nonces
 from .lazy import survive_forks
 from .rls import take_roles
 from .services import Site, build_runtime
+from .unique import make_lookup
 
 logger = logging.getLogger("flask_guard.config")
 
@@ -78,6 +79,7 @@ def install(site: Site) -> Runtime:
     require_sound_tables(site, is_complete=False)
     runtime = build_runtime(site)
     runtime.find_engines = lambda: find_engines(site)
+    runtime.find_unique_lookup = make_lookup(site)
     take_roles(site)
     warnings = prepare_app(app, site.settings)
     _mount(app, _make_blueprints(site, runtime))
@@ -97,6 +99,8 @@ def install(site: Site) -> Runtime:
     def finish(plans: PlanTable) -> None:
         runner.install_after(plans)
         handlers.install_data_handlers(app)
+        if any(plan.accepts for plan in plans.every):
+            importlib.import_module("flask_guard.pipeline.bodies").require_callable(app, plans)
         if any(plan.returns for plan in plans.every):
             importlib.import_module("flask_guard.pipeline.bodies").install_projection(app)
 

@@ -27,6 +27,7 @@ from ..net.outbound import fetch_document
 from ..pipeline.definitions import Definitions
 from ..pipeline.runtime import Runtime
 from ..protocols import ApiKeyStore, Clock, CspReportStore, ErrorFormatter, KeySource
+from .data import engine_of, find_extension
 from .front import build_front
 from .lazy import OnFirstUse, StoreIfThere, survive_forks
 
@@ -168,9 +169,9 @@ def _make_database(site: Site) -> Database:
         database, supplied = _database_class(), site.supplied
         if supplied.engine is not None:
             return database.from_engine(supplied.engine)
-        extension = supplied.db or site.app.extensions.get("sqlalchemy")
+        extension = find_extension(site)
         if extension is not None:
-            return database.from_callable(lambda: _engine_of(site.app, extension))
+            return database.from_callable(lambda: engine_of(site.app, extension))
         return database.from_file(site.default_file)
 
     return cast("Database", OnFirstUse(build))
@@ -184,11 +185,6 @@ def _make_report_store(database: Database) -> CspReportStore:
     store = OnFirstUse(lambda: importlib.import_module("flask_guard.db.csp_reports").SqlCspReportStore(database))
     survive_forks(store)
     return cast(CspReportStore, store)
-
-
-def _engine_of(app: Flask, extension: Any) -> Any:
-    with app.app_context():
-        return extension.engine
 
 
 def _build_keys(site: Site, database: Database) -> tuple[ApiKeys, ApiKeyAuthenticator, ClientKeyAuthenticator]:

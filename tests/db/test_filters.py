@@ -181,6 +181,16 @@ def test_a_function_that_fails_is_an_error_and_nothing_is_executed(
     assert executed == []
 
 
+@pytest.mark.parametrize("brought", [{"guard_filter_kind_1": 1}, {"guard_filter_1": ["us"]}, {"guard_filter_1": []}])
+def test_a_statement_cannot_bring_the_answer_along(engine: sa.Engine, Invoice: Any, brought: dict[str, Any]) -> None:
+    force_filter(Invoice, "region", "in", lambda: ["eu"])
+    with Session(engine) as session:
+        assert session.scalars(select(Invoice.id)).all() == [1]
+
+        with pytest.raises(TenancyError):
+            session.execute(select(Invoice.id), brought)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

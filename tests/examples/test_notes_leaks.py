@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
 
 from flask_guard.tenancy import engines
 from flask_guard.tenancy.rls import context
@@ -45,11 +46,11 @@ PLACE = Place()
 
 
 @pytest.fixture(scope="module", params=LAYERS)
-def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def place(request: pytest.FixtureRequest) -> Iterator[None]:
     """Give the cases the tables of the example in a database of their own, behind one layer or both."""
     layer, dialect = request.param.split("-")
     if dialect == "sqlite":
-        yield from _open(create_engine(f"sqlite:///{tmp_path_factory.mktemp('notes') / 'notes.db'}"))
+        yield from _open(create_engine("sqlite://", poolclass=StaticPool))
         return
     with fresh_database(request.getfixturevalue("postgres_server")) as url:
         if layer == "guard":

@@ -24,11 +24,11 @@ class Shelf(TenantMixin, Base):
 
 
 class Jar(TenantMixin, Base):
-    """Its reference is checked at the end of the transaction, because it is set to NULL with its target."""
+    """Its reference is checked at the end of the transaction."""
 
     __tablename__ = "jars_of_failed_commits"
     id: Mapped[int] = mapped_column(primary_key=True)
-    shelf_id: Mapped[int | None] = mapped_column(ForeignKey(Shelf.id, ondelete="SET NULL"))
+    shelf_id: Mapped[int | None] = mapped_column(ForeignKey(Shelf.id, deferrable=True, initially="DEFERRED"))
 
 
 @pytest.fixture

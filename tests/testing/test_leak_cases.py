@@ -6,7 +6,6 @@ import enum
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +26,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, scoped_session, sessionmaker
+from sqlalchemy.pool import StaticPool
 
 from flask_guard import Principal
 from flask_guard.db import OwnedMixin, TenantMixin, unscoped
@@ -108,8 +108,8 @@ TIGHT = (Everything, Order, Address)
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = create_engine(f"sqlite:///{tmp_path / 'kit.db'}")
+def engine() -> Iterator[Engine]:
+    engine = create_engine("sqlite://", poolclass=StaticPool)
     Base.metadata.create_all(engine)
     yield engine
     engine.dispose()
@@ -225,9 +225,9 @@ def test_what_opens_no_sessions_is_refused() -> None:
         tenant_leak_cases("sqlite://", Address)  # type: ignore[arg-type]
 
 
-def test_a_session_that_shows_a_tenant_nothing_is_told(engine: Engine, tmp_path: Path) -> None:
+def test_a_session_that_shows_a_tenant_nothing_is_told(engine: Engine) -> None:
     """Writes into one database, reads from another: nothing that is tried there would mean anything."""
-    empty = create_engine(f"sqlite:///{tmp_path / 'empty.db'}")
+    empty = create_engine("sqlite://", poolclass=StaticPool)
     Base.metadata.create_all(empty)
     turns = iter([engine, engine, engine, empty, empty, empty, empty])
     case = tenant_leak_cases(lambda: Session(next(turns)), Address)[0].values[0]

@@ -14,9 +14,9 @@ from decimal import Decimal
 from typing import Any, NoReturn
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, Connection, Engine, String, Table, and_, inspect, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Engine, String, Table, and_, event, inspect, or_, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError, NoResultFound
-from sqlalchemy.orm import InstanceState, Mapper, Session, make_transient_to_detached
+from sqlalchemy.orm import InstanceState, Mapper, Session, class_mapper, make_transient_to_detached
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
 from ...errors import Refusal, TenancyError
@@ -174,11 +174,12 @@ class World:
     def values_for(self, tenant: str, **fixed: Any) -> dict[str, Any]:
         """Return the values of a row that one's own tenant might try to insert for a tenant, keys included."""
         with self.session_of(self.own_tenant) as session:
+            flushed = _list_flushed(session)
             values = self.subject.maker.values(session, self.mapper, self.own_tenant, fixed=fixed)
             key_names = self.subject.key_names
             for name in [name for name in key_names if name not in values and name not in fixed]:
                 values[name] = self._new_key(name)
-            for target in list(session):  # rows that the new one would refer to
+            for target in flushed:  # rows that the new one would refer to
                 self.remember(self.own_tenant, target)
         if self.subject.tenant_name is not None:
             values[self.subject.tenant_name] = self.tenant_id(tenant)
@@ -201,8 +202,8 @@ class World:
         """Make a row as a tenant, and remember whose it is."""
         mapper = mapper or self.mapper
         with self.scope(tenant), self.subject.open() as session:
+            flushed = _list_flushed(session)
             made = self.subject.maker.add(session, mapper, tenant, **fixed)
-            flushed = [made, *(one for one in session if one is not made)]
             session.commit()
             for one in flushed:
                 self.remember(tenant, one)
@@ -240,11 +241,11 @@ class World:
         """Remove what was made here and by the case, each row by its own tenant: what refers goes before its target."""
         for tenant, rows in self.known.items():
             self._made += [(tenant, self.model, key) for key in self.read(tenant) if key not in rows]
-        places = {table: place for place, table in enumerate(self.table.metadata.sorted_tables)}
+        places: dict[Any, int] = {table: place for place, table in enumerate(self.table.metadata.sorted_tables)}
         latest_first = reversed(dict.fromkeys(self._made))
-        for tenant, model, key in sorted(latest_first, key=lambda made: -places[inspect(made[1]).local_table]):
+        for tenant, model, key in sorted(latest_first, key=lambda made: -places[class_mapper(made[1]).local_table]):
             with self.session_of(tenant) as session:
-                row = session.get(model, key)
+                row: Any = session.get(model, key)
                 if row is not None:
                     session.delete(row)
 
@@ -324,6 +325,13 @@ def is_refusal(error: Exception, *, by_constraint: bool) -> bool:
     if type(error) is InvalidRequestError:  # what Session.refresh says of a row that is not found
         return str(error).startswith("Could not refresh instance")
     return isinstance(error, (Refusal, TenancyError, StaleDataError, ObjectDeletedError, NoResultFound))
+
+
+def _list_flushed(session: Session) -> list[Any]:
+    """Return a list that each object comes into which is flushed from now on: the Session itself forgets them."""
+    flushed: list[Any] = []
+    event.listen(session, "pending_to_persistent", lambda _session, made: flushed.append(made))
+    return flushed
 
 
 def _identity_of(state: InstanceState[Any]) -> tuple[Any, ...]:
