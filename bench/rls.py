@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from flask_guard.tenancy import process
 from flask_guard.tenancy.rls.apply import apply
 from flask_guard.tenancy.scope import tenant_scope
-from tests.services.postgres import PostgresServer, PostgresUnavailable
+from tests.services.postgres_server import PostgresServer, PostgresUnavailable
 
 from .measure import BLOCK_MS, Case, measure, scaled
 from .report import Report, Target

@@ -41,7 +41,7 @@ MORE = Target(1.05)
 
 
 _WRAPPED: tuple[tuple[type, tuple[str, ...]], ...] = (
-    (Connection, ("__init__",)),
+    (Connection, ("__init__", "_begin_impl")),
     (Session, ("__init__", "_identity_lookup", "merge")),
     (SessionTransaction, ("_connection_for_bind",)),
 )

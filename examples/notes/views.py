@@ -83,7 +83,7 @@ class NoteList(MethodView):
             return note.to_dict(), 201, {"Location": url_for("notes.one", note_id=note.id)}
 
     @guard.require_scope("notes:write")
-    @guard.accepts(RenameSchema)
+    @guard.accepts(RenameSchema, partial=False)
     def patch(self) -> ResponseReturnValue:
         """Rename those of the notes that are there."""
         renamed = update(Note).where(Note.id.in_(guard.body["ids"])).values(title=guard.body["title"])
@@ -141,7 +141,7 @@ def write_comment() -> ResponseReturnValue:
 @guard.max_body("16M")
 @guard.json_body("array")
 @guard.limit("10/minute", by="tenant", label="import")
-@guard.accepts(NoteSchema, many=True)
+@guard.accepts(NoteSchema, many=True, max_items=10_000)
 def import_notes() -> ResponseReturnValue:
     with db.begin() as session:
         session.add_all([Note(**members) for members in guard.body])

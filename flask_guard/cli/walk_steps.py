@@ -83,6 +83,32 @@ def _list_notes(walk: Walk, *, by: str, titles: list[str]) -> None:
     expect("titles of the notes", [note["title"] for note in answer.members["notes"]], titles)
 
 
+def _cross_by_relation(walk: Walk) -> None:
+    note_id = walk.learned["note"].rpartition("/")[2]
+    comment = {"note_id": note_id, "words": "Found you."}
+    walk.ask(Ask(method="POST", path="/comments", by="ada", body={**comment, "words": "Done."}, status=201))
+    fault = {"pointer": "/note_id", "message": "What this refers to is not there."}
+    walk.ask(
+        Ask(
+            method="POST",
+            path="/comments",
+            by="grace",
+            body=comment,
+            status=422,
+            code="validation_error",
+            members={"errors": [fault]},
+        )
+    )
+    walk.ask(Ask(path="{note}/comments", by="grace", status=404, code="not_found"))
+    walk.ask(Ask(path="{note}/comments", by="ada", status=200, members={"comments": ["Done."]}))
+
+
+def _cross_by_bulk(walk: Walk) -> None:
+    body = {"ids": [walk.learned["note"].rpartition("/")[2]], "title": "Mine now"}
+    walk.ask(Ask(method="PATCH", path="/notes", by="grace", body=body, status=200, members={"renamed": 0}))
+    walk.ask(Ask(path="{note}", by="ada", status=200, members={"title": "Milk"}))
+
+
 def _use_api_key(walk: Walk) -> None:
     walk.transcript.show_code('guard.api_keys.create("nightly export", scopes=["notes:read"], tenant="acme")')
     with walk.example.app.app_context():
@@ -188,6 +214,22 @@ STEPS: tuple[Ask | Act, ...] = (
         members={"detail": "There is no such note."},
     ),
     Act("The list of globex has nothing.", lambda walk: _list_notes(walk, by="grace", titles=[])),
+    Ask(
+        "No filter widens it: the view adds the caller's conditions to the tenant's, which is in every statement.",
+        path="/notes?owner_id=ada",
+        by="grace",
+        status=200,
+        members={"notes": []},
+    ),
+    Ask(
+        "By the tenant itself nobody can filter.",
+        path="/notes?tenant_id=acme",
+        by="grace",
+        status=400,
+        code="invalid_query",
+    ),
+    Act("No relation leads there: what a comment refers to must be there for the tenant.", _cross_by_relation),
+    Act("A bulk update passes over the note of acme as if it were not there.", _cross_by_bulk),
     Ask(
         "A tenant cannot be had by asking for it: members that the schema does not know are refused.",
         method="POST",

@@ -9,15 +9,34 @@ Rule: the condition holds for what is read, changed and deleted. What is inserte
 
 from __future__ import annotations
 
+import json
 import operator
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Boolean, Column, ColumnElement, FromClause, Integer, Table, and_, inspect, or_
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    Column,
+    ColumnElement,
+    Dialect,
+    FromClause,
+    Integer,
+    String,
+    Table,
+    TypeDecorator,
+    and_,
+    inspect,
+    not_,
+    or_,
+)
 from sqlalchemy.exc import DontWrapMixin, NoInspectionAvailable
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import ColumnProperty, Mapper
+from sqlalchemy.sql.elements import Grouping
+from sqlalchemy.types import TypeEngine
 
 from ..errors import ConfigError, TenancyError
 from ..tenancy.parameters import Ambient
@@ -31,8 +50,8 @@ _OPERATORS: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "le": operator.le,
     "gt": operator.gt,
     "ge": operator.ge,
-    "in": lambda column, values: column.in_(values),
-    "not_in": lambda column, values: column.not_in(values),
+    "in": lambda column, values: _Among(column, values),
+    "not_in": lambda column, values: not_(_Among(column, values)),
     "is_null": lambda column, value: column.is_(None) == value,
 }
 _COMPARE, _EVERY_ROW, _NO_ROW = range(3)
@@ -78,16 +97,58 @@ def _find_column(model: Any, field: str) -> tuple[Table, Column[Any]]:
 
 def _make_build(column: Column[Any], name: str, question: _Question) -> Callable[[FromClause], ColumnElement[bool]]:
     key = column.key
-    type_ = Boolean() if name == "is_null" else column.type
+    type_ = Boolean() if name == "is_null" else _List(column.type) if name in _LISTS else column.type
     kind = _Kind("filter_kind", Integer(), question.ask)
     kind.question = question
-    value = Ambient("filter", type_, question.repeat, expanding=name in _LISTS)
+    value = Ambient("filter", type_, question.repeat)
 
     def build(from_: FromClause) -> ColumnElement[bool]:
         # The kind comes first: values are asked for in the order of the statement.
         return or_(kind == _EVERY_ROW, and_(kind == _COMPARE, _OPERATORS[name](from_.c[key], value)))
 
     return build
+
+
+class _List(TypeDecorator[Any]):
+    """Values of a column's type in one parameter: SQLAlchemy takes no IN of several where many rows are written."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, item: TypeEngine[Any]) -> None:
+        super().__init__()
+        self.item = item
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(ARRAY(self.item) if dialect.name == "postgresql" else String())
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        if dialect.name == "postgresql":
+            return value
+        convert = self.item.dialect_impl(dialect).bind_processor(dialect)
+        return json.dumps([convert(each) if convert else each for each in value])
+
+
+class _Among(ColumnElement[bool]):
+    """Whether the value of a column is among those of a list."""
+
+    inherit_cache = True
+    type = Boolean()
+
+    def __init__(self, column: ColumnElement[Any], values: Ambient) -> None:
+        self.column = column
+        self.values = values
+
+    def self_group(self, against: Any = None) -> ColumnElement[Any]:
+        return Grouping(self)
+
+
+@compiles(_Among)
+def _compile_among(among: _Among, compiler: Any, **options: Any) -> str:
+    column, values = (compiler.process(part, **options) for part in (among.column, among.values))
+    if compiler.dialect.name == "postgresql":
+        return f"{column} = ANY ({values})"
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608  # SQL that was compiled
 
 
 class _Kind(Ambient):

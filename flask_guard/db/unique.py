@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Engine, Select, and_, func, inspect, literal, not_, select
+from sqlalchemy import Engine, Select, SingletonThreadPool, StaticPool, and_, func, inspect, literal, not_, select
 from sqlalchemy.orm import Session
+
+from ..errors import UniqueCheckFailed
 
 
 class SqlUniqueLookup:
@@ -22,8 +24,18 @@ class SqlUniqueLookup:
 
     @classmethod
     def on_engine(cls, engine: Engine) -> SqlUniqueLookup:
-        """Return a look-up for an application that keeps no Session: each asks in one of its own, on one connection."""
-        lookup = cls(lambda: Session(engine))
+        """Return a look-up for an application that keeps no Session: each asks in a Session of its own."""
+
+        def open_session() -> Session:
+            if _has_open_transaction(engine):
+                # The end of ours would roll it back.
+                raise UniqueCheckFailed(
+                    detail="the engine has one connection, and a transaction is open on it: say Unique(..., "
+                    "lookup=SqlUniqueLookup(...)) with the Session that it belongs to, or use another pool"
+                )
+            return Session(engine)
+
+        lookup = cls(open_session)
         lookup._closes = True
         return lookup
 
@@ -41,6 +53,18 @@ class SqlUniqueLookup:
         finally:
             if self._closes:
                 session.close()
+
+
+def _has_open_transaction(engine: Engine) -> bool:
+    """Say whether a pool of one connection, such as that of SQLite in memory, has one that is being written to."""
+    if isinstance(engine.pool, StaticPool):
+        driver: Any = engine.pool.connection.dbapi_connection
+    elif isinstance(engine.pool, SingletonThreadPool):
+        with engine.connect() as connection:  # that of this thread, which stays open while another holds it
+            driver = connection.connection.dbapi_connection
+    else:
+        return False
+    return bool(getattr(driver, "in_transaction", True))
 
 
 def _make_query(column: Any, value: Any, existing: Any, *, ignore_case: bool) -> Select[Any]:

@@ -237,15 +237,23 @@ def project(schema: Schema, result: Any) -> Any:
         return _pass(result, body)
     if body == "":  # Flask's way to say "no body"
         return result
-    if body is None or isinstance(body, (str, bytes, bytearray, int, float)) or hasattr(body, "__aiter__"):
-        raise TypeError(f"a view with returns() gives a mapping or an object, not {type(body).__name__}")
-    dumped = schema.dump(body, many=_is_several(body))
+    is_several = _is_several(body)
+    given = [_require_object(item) for item in body] if is_several else _require_object(body)
+    dumped = schema.dump(given, many=is_several)
     return (dumped, *rest) if rest else dumped
 
 
 def _is_several(body: Any) -> bool:
     """Say whether a body is several objects. A mapping is one, and so is what has named members, such as a row."""
-    return hasattr(body, "__iter__") and not isinstance(body, Mapping) and not hasattr(body, "_fields")
+    is_one = isinstance(body, (Mapping, str, bytes, bytearray)) or hasattr(body, "_fields")
+    return hasattr(body, "__iter__") and not is_one
+
+
+def _require_object(item: Any) -> Any:
+    """Return what has members. Anything else would be dumped as an empty object, or as what Python has on it."""
+    if item is None or isinstance(item, (str, bytes, bytearray, int, float)) or hasattr(item, "__aiter__"):
+        raise TypeError(f"a view with returns() gives a mapping or an object, not {type(item).__name__}")
+    return item
 
 
 def _pass(result: Any, response: WerkzeugResponse) -> Any:

@@ -116,7 +116,7 @@ def _find_request_id() -> str | None:
     return None if context is None else context.request_id
 
 
-set_request_source(_find_identity, _find_request_id)
+set_request_source(_find_identity, _find_request_id, find_request_context)
 set_time_limit_source(_find_time_limit_s)
 current_principal = cast(Principal, LocalProxy(lambda: find_identity().principal))
 current_tenant = cast(Tenant, LocalProxy(lambda: find_identity().tenant))

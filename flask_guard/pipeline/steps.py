@@ -12,7 +12,7 @@
 | rates        | limits: all of the route's, in one call             | 429, 503           |
 | tenant       | a place for steps of the application                |                    |
 | authorize    | the rules of the route, as a policy                 | 401, 403           |
-| accept       | the view's schema: what it takes is loaded          | 400, 415, 422      |
+| accept       | the view's schema: what it takes is loaded          | 400 to 422         |
 | (the view)   | what it gives is dumped by its schema               |                    |
 | respond      | a place for steps of the application                |                    |
 

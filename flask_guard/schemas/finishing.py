@@ -29,11 +29,15 @@ def check_rules(schema: Any, data: Any, original: Any, *, many: bool, partial: A
     rules = [rule for rule in schema.guard_rules.values() if bool(rule.fields) is named]
     keys = {name: field.attribute or name for name, field in schema.declared_fields.items()}
     labels = {name: field.data_key or name for name, field in schema.declared_fields.items()}
+    expected = schema.find_loaded_fields()
+    unsent = frozenset(keys) if partial else frozenset(schema.load_fields.keys() - expected.keys())
+    removed = passage.removed if passage is not None else set()
+    judged = [name for name, field in expected.items() if field not in removed]
     faults: dict[Any, Any] = {}
     for index, (loaded, raw) in enumerate(_pair(data, original, many=many)):
         sent = raw if isinstance(raw, Mapping) else {}
-        faulty = frozenset(name for name in keys if labels[name] in sent and keys[name] not in loaded)
-        body = Body(loaded, existing, is_complete=not partial, faulty=faulty, keys=keys, labels=labels)
+        faulty = frozenset(name for name in judged if labels[name] in sent and keys[name] not in loaded)
+        body = Body(loaded, existing, unsent=unsent, faulty=faulty, keys=keys, labels=labels)
         found = _judge(rules, body)
         if found:
             faults |= {index: found} if many and schema.opts.index_errors else found

@@ -13,7 +13,7 @@ from marshmallow import ValidationError, missing, validate
 from ..errors import ConfigError
 from .markers import name_roles
 from .messages import STRIPPED, is_stripped
-from .passage import holds_role
+from .passage import holds_role, loading
 
 logger = logging.getLogger("flask_guard.schemas")
 MODES: Final = ("reject", "strip")
@@ -113,6 +113,8 @@ class Stripping:
             if not is_stripped(error.messages):
                 raise
         logger.warning("removed a forbidden value of %s", self.name)
-        if kwargs.get("partial"):
-            return missing
-        return super().deserialize(missing, attr, data, **kwargs)  # type: ignore[misc]
+        passage = loading.get()
+        left = missing if kwargs.get("partial") else super().deserialize(missing, attr, data, **kwargs)  # type: ignore[misc]
+        if passage is not None:
+            passage.removed.add(self)
+        return left

@@ -20,15 +20,17 @@ class Loading:
 
     root: that schema. unknown: marshmallow's word for what becomes of unknown members.
     is_update: there is an object already. existing: that object, None when it is not known.
+    removed: the fields of which a forbidden value was removed.
     """
 
-    __slots__ = ("_principal", "existing", "is_update", "root", "unknown")
+    __slots__ = ("_principal", "existing", "is_update", "removed", "root", "unknown")
 
     def __init__(self, root: Any, *, unknown: str, is_update: bool, existing: Any) -> None:
         self.root = root
         self.unknown = unknown
         self.is_update = is_update
         self.existing = existing
+        self.removed: set[Any] = set()
         self._principal: Principal | None = None
 
     @property

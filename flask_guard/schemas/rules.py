@@ -26,24 +26,24 @@ Check = Callable[[Any, Any], Verdict]
 class Body:
     """What rules look at. loaded: by names in the code; existing: the object, None when there is none or it is unknown.
 
-    is_complete: a field that is nowhere was not sent, rather than left as it is.
+    unsent: the fields that are left as they are when they are nowhere; any other is nothing then.
     """
 
-    __slots__ = ("existing", "faulty", "is_complete", "keys", "labels", "loaded")
+    __slots__ = ("existing", "faulty", "keys", "labels", "loaded", "unsent")
 
     def __init__(
         self,
         loaded: Mapping[str, Any],
         existing: Any,
         *,
-        is_complete: bool,
+        unsent: frozenset[str],
         faulty: frozenset[str],
         keys: Mapping[str, str],
         labels: Mapping[str, str],
     ) -> None:
         self.loaded = loaded
         self.existing = existing
-        self.is_complete = is_complete
+        self.unsent = unsent
         self.faulty = faulty
         self.keys = keys
         self.labels = labels
@@ -57,7 +57,7 @@ class Body:
             if isinstance(self.existing, Mapping):
                 return self.existing.get(key)
             return getattr(self.existing, key, None)
-        return None if self.is_complete else missing
+        return missing if field in self.unsent else None
 
 
 class Rule:

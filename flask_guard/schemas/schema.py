@@ -8,10 +8,10 @@ Rule: what does not depend on the body or the object is found out when the class
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from itertools import islice
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final, Self, cast
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields
 from marshmallow.decorators import POST_LOAD, VALIDATES_SCHEMA
@@ -35,6 +35,7 @@ from .strict import as_twin, harden, walk_fields, walk_validators
 from .views import dump_fields_for
 
 _MAX_VIEWS: Final = 256
+_NOTHING: Final[frozenset[str]] = frozenset()
 
 
 class GuardSchemaMeta(SchemaMeta):
@@ -112,15 +113,16 @@ def _register(schema: Any) -> None:
 class _Gate:
     """What is done to the raw members of a body. Names are those of the body.
 
-    dropped: read-only; frozen: immutable, dropped on an update; writers: by member, the roles that may write it.
+    dropped: read-only; frozen: immutable, dropped on an update; writers: members with the roles that may write them.
     """
 
     __slots__ = ("dropped", "frozen", "writers")
 
-    def __init__(self, marked: Mapping[str, Marks]) -> None:
-        self.dropped = frozenset(key for key, marks in marked.items() if marks.read_only)
-        self.frozen = frozenset(key for key, marks in marked.items() if marks.immutable)
-        self.writers = {key: marks.writers for key, marks in marked.items() if marks.writers is not None}
+    def __init__(self, marked: Iterable[tuple[str, Marks]]) -> None:
+        marked = list(marked)
+        self.dropped = frozenset(key for key, marks in marked if marks.read_only)
+        self.frozen = frozenset(key for key, marks in marked if marks.immutable)
+        self.writers = [(key, marks.writers) for key, marks in marked if marks.writers is not None]
 
     @property
     def is_needed(self) -> bool:
@@ -132,12 +134,24 @@ class _Gate:
         refused = set(self.dropped.intersection(data))
         if passage is not None and passage.is_update:
             refused.update(self.frozen.intersection(data))
-        roles = passage.principal.roles if passage is not None else find_identity().principal.roles
-        for key, writers in self.writers.items():
-            if key in data and key not in refused and writers.isdisjoint(roles):
+        for key in self._find_unwritable(passage):
+            if key in data and key not in refused:
                 error_store.store_error([NOT_ALLOWED], key, index)  # type: ignore[no-untyped-call]
                 refused.add(key)
         return {key: value for key, value in data.items() if key not in refused} if refused else data
+
+    def find_kept(self) -> frozenset[str]:
+        """Return the members that an update leaves as they are: neither asked for nor to be had from a default."""
+        passage = loading.get()
+        if passage is None or not passage.is_update:
+            return _NOTHING
+        return self.frozen.union(self._find_unwritable(passage))
+
+    def _find_unwritable(self, passage: Loading | None) -> list[str]:
+        if not self.writers:
+            return []
+        roles = (find_identity() if passage is None else passage).principal.roles
+        return [key for key, writers in self.writers if writers.isdisjoint(roles)]
 
 
 class GuardSchema(Schema, metaclass=GuardSchemaMeta):
@@ -157,6 +171,19 @@ class GuardSchema(Schema, metaclass=GuardSchemaMeta):
         _refuse_include(unknown)
         self._is_update = is_update
         super().__init__(unknown=unknown, **options)  # type: ignore[arg-type]
+
+    def for_update(self) -> Self:
+        """Return a copy whose bodies change objects that are there already."""
+        changing = copy(self)
+        changing._is_update = True
+        return changing
+
+    def for_texts(self) -> Self:
+        """Return a copy that reads texts as numbers and truths, as with `Meta.coerce`."""
+        reading = copy(self)
+        reading.declared_fields = {name: harden(field, coerces=True) for name, field in self.declared_fields.items()}
+        reading._init_fields()
+        return reading
 
     def load(
         self,
@@ -201,15 +228,42 @@ class GuardSchema(Schema, metaclass=GuardSchemaMeta):
             loading.reset(token)
 
     def _deserialize(self, data: Any, **settings: Any) -> Any:
+        if settings.get("many") and isinstance(data, (list, tuple)):
+            return [self._deserialize_one(item, index, settings) for index, item in enumerate(data)]
         if not settings.get("many") and isinstance(data, Mapping):
             if self._gate is not None:
                 index = settings.get("index") if self.opts.index_errors else None
                 data = self._gate.admit(data, settings["error_store"], index)
             if len(data) > len(self.load_fields) + MAX_FAULTS:
                 data = self._cut(data)
-        if self._update_view is not None and (passage := loading.get()) is not None and passage.is_update:
-            return super(GuardSchema, self._update_view)._deserialize(data, **settings)
+            return super(GuardSchema, self._find_loaded())._deserialize(data, **settings)
         return super()._deserialize(data, **settings)
+
+    def _deserialize_one(self, item: Any, index: int, settings: dict[str, Any]) -> Any:
+        """Return one of several. Raises ValidationError when there are more faults than an answer names."""
+        loaded = self._deserialize(item, **{**settings, "many": False, "index": index})
+        if len(settings["error_store"].errors) > MAX_FAULTS:
+            raise ValidationError(settings["error_store"].errors)
+        return loaded
+
+    def _find_loaded(self) -> GuardSchema:
+        """Return the schema without the fields that an update leaves as they are."""
+        kept = _NOTHING if self._gate is None else self._gate.find_kept()
+        if not kept:
+            return self
+        view = self._loaded.get(kept)
+        if view is None:
+            view = copy(self)
+            view.load_fields = {
+                name: field for name, field in self.load_fields.items() if (field.data_key or name) not in kept
+            }
+            if len(self._loaded) < _MAX_VIEWS:
+                self._loaded[kept] = view
+        return view
+
+    def find_loaded_fields(self) -> Mapping[str, fields.Field[Any]]:
+        """Return the fields that the body which is being loaded may have, by name."""
+        return self._find_loaded().load_fields
 
     def _cut(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
         """Leave of the unknown members as many as an answer names: noting a million of them takes seconds."""
@@ -257,16 +311,8 @@ class GuardSchema(Schema, metaclass=GuardSchemaMeta):
         for name in [name for name, field in self.fields.items() if find_marks(field).hidden]:
             for shown in (self.fields, self.load_fields, self.dump_fields):
                 shown.pop(name, None)
-        marked = {field.data_key or name: find_marks(field) for name, field in self.fields.items()}
-        gate = _Gate(marked)
+        gate = _Gate(_list_marks(self.fields, self.load_fields))
         self._gate = gate if gate.is_needed else None
-        self._update_view: GuardSchema | None = None
-        if gate.frozen:
-            # Without the fields, because what is dropped is neither missing nor to be had from a default.
-            self._update_view = copy(self)
-            self._update_view.load_fields = {
-                name: field for name, field in self.load_fields.items() if not find_marks(field).immutable
-            }
         self._readers = {
             name: marks
             for name, field in self.dump_fields.items()
@@ -279,6 +325,21 @@ class GuardSchema(Schema, metaclass=GuardSchemaMeta):
             for part in (field, *walk_fields(field))
         )
         self._views: dict[frozenset[str], GuardSchema] = {}
+        self._loaded: dict[frozenset[str], GuardSchema] = {}
+
+
+def _list_marks(
+    declared: Mapping[str, fields.Field[Any]], loaded: Mapping[str, fields.Field[Any]]
+) -> Iterator[tuple[str, Marks]]:
+    """Yield what markers say of the members of a body, by their names in it.
+
+    A member may be loaded by one field and dumped by another: then what is said of the one that loads it counts.
+    """
+    taken = {field.data_key or name for name, field in loaded.items()}
+    for name, field in declared.items():
+        key = field.data_key or name
+        if name in loaded or key not in taken:
+            yield key, find_marks(field)
 
 
 def _refuse_include(unknown: str | None) -> None:

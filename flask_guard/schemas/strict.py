@@ -16,7 +16,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, Final, TypeVar, cast
 
-from marshmallow import RAISE, ValidationError, fields, validate
+from marshmallow import RAISE, ValidationError, fields, missing, validate
 
 from .passage import loading
 
@@ -26,6 +26,8 @@ F = TypeVar("F", bound=fields.Field[Any])
 MAX_TEXT: Final = 1024
 # A text may shrink when it is composed: a Hangul syllable is written with up to three jamo.
 _MAX_SHRINKAGE: Final = 4
+# Items of a list or a mapping that has no Length: reading one takes marshmallow up to 50 us.
+MAX_ITEMS: Final = 1000
 MAX_INTEGER: Final = 2**63  # what SQL calls bigint
 # IEEE 754-2008 decimal128 has 34 digits; more is no amount of anything.
 MAX_DIGITS: Final = 64
@@ -183,10 +185,32 @@ def _texts_in(value: Any) -> Iterator[str]:
             left.extend(part)
 
 
-class StrictNested(Strict):
+class StrictList(Strict):
+    """As many items as the field's Length says, `MAX_ITEMS` without one; looked at before any of them is read."""
+
+    guard_max_items: int = MAX_ITEMS
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        self._bound_items(value)
+        return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[misc]
+
+    def _bound_items(self, value: Any) -> None:
+        if not isinstance(value, (list, tuple, dict)) or len(value) <= self.guard_max_items:
+            return
+        for one in walk_validators(self.validators):
+            if isinstance(one, validate.Length):
+                one(value)  # says it in its own words
+        raise ValidationError(_tell_longer(self.guard_max_items))
+
+
+class StrictNested(StrictList):
     """A nested schema is loaded as strictly as the one around it, and treats unknown members as that does."""
 
     guard_schema: Any = None
+
+    def _bound_items(self, value: Any) -> None:
+        if isinstance(value, (list, tuple)):  # a mapping has the members of the schema
+            super()._bound_items(value)
 
     def _load(self, value: Any, partial: Any = None) -> Any:
         passage = loading.get()
@@ -218,12 +242,25 @@ class StrictNested(Strict):
         return schema
 
 
-class StrictMapping(Strict):
+class StrictPluck(StrictNested):
+    """The member may be one that the reader does not see: then there is nothing, and no error."""
+
+    def _serialize(self, nested_obj: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        dumped: Any = cast(Any, fields.Nested)._serialize(self, nested_obj, attr, obj, **kwargs)
+        key = self._field_data_key  # type: ignore[attr-defined]
+        if isinstance(dumped, list):
+            return [one[key] for one in dumped if key in one]
+        # A place in a list or a mapping cannot be left out.
+        nothing = None if isinstance(self.parent, fields.Field) else missing  # type: ignore[attr-defined]
+        return None if dumped is None else dumped.get(key, nothing)
+
+
+class StrictMapping(StrictList):
     """Faults are placed as in the body: marshmallow has "value" and "key" on the way to them."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         try:
-            return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[misc]
+            return super()._deserialize(value, attr, data, **kwargs)
         except ValidationError as error:
             if not isinstance(error.messages, dict):
                 raise
@@ -244,6 +281,8 @@ _TWINS: Final[tuple[tuple[type[Any], type[Strict]], ...]] = (
     (fields.Decimal, StrictDecimal),
     (fields.Boolean, StrictBoolean),
     (fields.TimeDelta, StrictTimeDelta),
+    (fields.List, StrictList),
+    (fields.Pluck, StrictPluck),
     (fields.Nested, StrictNested),
     (fields.Mapping, StrictMapping),
 )
@@ -274,7 +313,12 @@ def harden(field: F, *, coerces: bool) -> F:
     if isinstance(strict, Strict):
         strict.guard_coerces = coerces
     if isinstance(strict, StrictText):
-        _bound_text(strict)
+        bound = _find_bound(strict)
+        # The field's own validator says it in its own words; this only spares the others a text that is far too long.
+        strict.guard_max_length = MAX_TEXT if bound is None else bound * _MAX_SHRINKAGE
+    if isinstance(strict, StrictList):
+        bound = _find_bound(strict)
+        strict.guard_max_items = MAX_ITEMS if bound is None else bound
     if isinstance(strict, StrictInteger):
         strict.guard_is_bounded = not any(isinstance(one, validate.Range) for one in strict.validators)
     if isinstance(strict, fields.Url):
@@ -301,7 +345,8 @@ def _harden_inner(field: Any, *, coerces: bool) -> None:
         field.tuple_fields = [harden(inner, coerces=coerces) for inner in field.tuple_fields]
 
 
-def _bound_text(field: Any) -> None:
+def _find_bound(field: Any) -> int | None:
+    """Return what the Length of a field lets pass at most, None without one."""
     bounds = [
         bound
         for one in walk_validators(field.validators)
@@ -309,8 +354,7 @@ def _bound_text(field: Any) -> None:
         for bound in (one.max, one.equal)
         if bound is not None
     ]
-    # The field's own validator says it in its own words; this only spares the others a text that is far too long.
-    field.guard_max_length = max(bounds) * _MAX_SHRINKAGE if bounds else MAX_TEXT
+    return max(bounds) if bounds else None
 
 
 def walk_validators(validators: Iterable[Any]) -> Iterator[Any]:

@@ -13,16 +13,20 @@ still do what they did.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from copy import copy
 from functools import cached_property
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, FromClause, and_
+from sqlalchemy import BindParameter, FromClause, TextClause, and_
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ClauseElement, ColumnClause
 from sqlalchemy.sql.expression import TableClause, TextualSelect
+from sqlalchemy.sql.visitors import iterate
 
 from .faults import TenancyFault
-from .inserts import Write, find_set_checks, plan_insert, plan_update, require_harmless_upsert, written_by
+from .inserts import Write, find_set_checks, plan_insert, plan_update, require_harmless_upsert, values_of, written_by
 from .parameters import PREFIX
 from .placement import Placement, constrain, demand
 from .rules import Command, TableRule, describe, find_protection, unwrap
@@ -31,6 +35,7 @@ from .text_guard import read_fragment, read_text, require_no_interpreter, requir
 # The statements of other databases have forms of their own, which are not looked at here.
 _DIALECTS = frozenset({"postgresql", "sqlite"})
 # OR REPLACE deletes the rows that are in the way, whose ever they are.
+_STRING = re.compile(r"'(?:[^'\\]|'')*'")
 _HARMLESS_PREFIXES = frozenset({"or abort", "or fail", "or ignore", "or rollback"})
 
 
@@ -71,6 +76,11 @@ class GuardedCompiler(SQLCompiler):
     def _find_protection(self, from_: FromClause) -> TableRule | None:
         table = unwrap(from_)[-1]
         rule = find_protection(table) if isinstance(table, TableClause) else None
+        if isinstance(table, TableClause):
+            # A name that is not to be quoted may be anything.
+            for name in (table.schema, None if rule else table.name):
+                if name is not None and getattr(name, "quote", None) is False:
+                    self._read(None, name)
         if rule is not None and self.dialect.name not in _DIALECTS:
             raise TenancyFault(f"{describe(table)} can be used on PostgreSQL and SQLite, not on {self.dialect.name}.")
         return rule
@@ -87,9 +97,11 @@ class GuardedCompiler(SQLCompiler):
 
     def update_tables_clause(self, update_stmt: Any, from_table: Any, extra_froms: Any, **kw: Any) -> Any:
         kw["guard_placed"] = self._place_write(update_stmt, from_table, extra_froms, "update")
-        rule = self._find_protection(from_table) if len(self.stack) > 1 else None
+        rule = self._find_protection(from_table)
+        if rule is not None:
+            self._require_single(update_stmt, values_of(update_stmt))
         written = {*written_by(update_stmt), *(self.column_keys or ())}
-        if rule is not None and find_set_checks(rule, from_table, written):
+        if rule is not None and len(self.stack) > 1 and find_set_checks(rule, from_table, written):
             raise TenancyFault(f"{describe(from_table)} is updated inside of another statement: do it on its own.")
         return super().update_tables_clause(update_stmt, from_table, extra_froms, **kw)
 
@@ -139,7 +151,9 @@ class GuardedCompiler(SQLCompiler):
         rule = self._find_protection(table)
         if rule is not None:
             # A list of pairs in SQLAlchemy 2.0, a dict in 2.1.
-            require_harmless_upsert(rule, table, dict(on_conflict.update_values_to_set).items())
+            values = dict(on_conflict.update_values_to_set)
+            require_harmless_upsert(rule, table, values.items())
+            self._require_single(table, values.values())
             own = () if on_conflict.update_whereclause is None else (on_conflict.update_whereclause,)
             on_conflict = copy(on_conflict)
             on_conflict.update_whereclause = and_(*demand(own, rule.criteria(table, "update")))
@@ -166,7 +180,8 @@ class GuardedCompiler(SQLCompiler):
         return super().visit_tstring(tstring, **kw)
 
     def escape_literal_column(self, text: str) -> Any:
-        self._read(None, text)
+        if not _STRING.fullmatch(text):  # SQLite might take it for a name, but not where a column stands.
+            self._read(None, text)
         return super().escape_literal_column(text)
 
     def get_statement_hint_text(self, hint_texts: Any) -> Any:
@@ -182,11 +197,20 @@ class GuardedCompiler(SQLCompiler):
         require_no_interpreter(func.name)
         return super().visit_function(func, **kw)
 
+    def _require_single(self, target: Any, values: Iterable[Any]) -> None:
+        """Refuse text in SET that sets other columns besides."""
+        for value in values:
+            for part in iterate(value) if isinstance(value, ClauseElement) else ():
+                is_literal = isinstance(part, ColumnClause) and part.is_literal
+                text = part.text if isinstance(part, TextClause) else str(part.name) if is_literal else ""
+                if read_text(text, self.dialect.name).lists:
+                    raise TenancyFault(f"{describe(getattr(target, 'table', target))} is given text with commas in it.")
+
     def _read(self, element: Any, text: str) -> None:
         if self.statement is None:  # A part of CREATE TABLE, for example: DDL is read as a whole.
             return
         if not self.stack:
-            names = read_text(text, self.dialect.name).names
+            names = read_text(text, self.dialect.name).asked
         else:
             outer = self.stack[-1]["selectable"]
             is_select = isinstance(outer, TextualSelect) and outer.element is element

@@ -148,7 +148,7 @@ class GuardedContext(DefaultExecutionContext):
         compiled: Any = self.compiled
         dialect: Any = self.dialect
         if compiled is None or self.isddl:
-            require_harmless(self.statement, dialect.name)
+            require_harmless(_as_text(self.statement, self.root_connection), dialect.name)
         elif self.invoked_statement is None or compiled.dialect is not dialect:
             raise TenancyFault("A statement was compiled beforehand, maybe without conditions: pass it as it is.")
         elif dialect.guard_generation != current_generation():
@@ -160,6 +160,15 @@ class GuardedContext(DefaultExecutionContext):
             if compiled.guard_writes:
                 verify_writes(compiled.guard_writes, self.compiled_parameters, self.root_connection)
         super().pre_exec()  # type: ignore[no-untyped-call]
+
+
+def _as_text(statement: Any, connection: Connection) -> str:
+    """Return a statement of the driver as text: psycopg takes what its module `sql` composes, too."""
+    if isinstance(statement, str):
+        return statement
+    if not hasattr(statement, "as_string"):
+        raise TenancyFault(f"A statement of the driver must be text to be looked at, not {type(statement).__name__}.")
+    return cast(str, statement.as_string(connection.connection.dbapi_connection))
 
 
 class PrivilegedContext(DefaultExecutionContext):

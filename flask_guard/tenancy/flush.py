@@ -24,7 +24,7 @@ from ..errors import FieldFault, ForeignReference
 from .flush_plan import OwnColumn, Reference, find_plan
 from .parameters import bound_owner, bound_tenant
 from .rules import rule_of
-from .sessions import is_privileged
+from .sessions import is_privileged, list_unsure
 
 # Fewer than the 999 parameters that SQLite before 3.32 takes in a statement (sqlite.org/limits.html).
 _MOST_VALUES = 500
@@ -114,27 +114,30 @@ class _Changes:
         lacking = self._find_lacking()
         pointers = {f"/{name}" for state, mapper in self.states for name in _relate_to(state, mapper, lacking)}
         for reference, wanted in self.wanted.items():
-            unknown = {values for values in wanted if not self._is_here(reference, values, lacking)}
+            unknown = {values for values in wanted if not self._is_held(reference, values, lacking)}
+            if unknown:
+                unknown -= self._list_new(reference)
             if unknown and self._find_missing(reference.targets, unknown):
                 pointers.add(reference.pointer)
         return [FieldFault(pointer, ForeignReference.public) for pointer in sorted(pointers)]
 
-    def _is_here(self, reference: Reference, values: Values, lacking: set[InstanceState[Any]]) -> bool:
+    def _is_held(self, reference: Reference, values: Values, lacking: set[InstanceState[Any]]) -> bool:
+        mapper = reference.mapper
+        found = None if mapper is None else self.session.identity_map.get(mapper.identity_key_from_primary_key(values))
+        return found is not None and instance_state(found) not in lacking
+
+    def _list_new(self, reference: Reference) -> set[Values]:
+        """Return what a reference may hold because the same flush makes it."""
         mapper = reference.mapper
         if mapper is None:
-            return False
-        found = self.session.identity_map.get(mapper.identity_key_from_primary_key(values))
-        if found is not None:
-            return instance_state(found) not in lacking
+            return set()
         keys = [mapper.get_property_by_column(column).key for column in reference.targets]
-        return any(
-            isinstance(instance, mapper.class_) and tuple(getattr(instance, key, None) for key in keys) == values
-            for instance in self.session.new
-        )
+        made = [instance for instance in self.session.new if isinstance(instance, mapper.class_)]
+        return {tuple(getattr(instance, key, None) for key in keys) for instance in made}
 
     def _find_lacking(self) -> set[InstanceState[Any]]:
         """Return the objects that were brought into the Session and are not there for the tenant."""
-        brought = _brought.pop(self.session, None) or ()
+        brought = {*(_brought.pop(self.session, None) or ()), *list_unsure(self.session)}
         by_mapper: dict[Mapper[Any], dict[Values, InstanceState[Any]]] = {}
         for state in brought:
             if state.key is not None and state.session is self.session:

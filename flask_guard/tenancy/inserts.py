@@ -20,6 +20,7 @@ from .rules import ColumnCheck, TableRule, describe, find_protection, unwrap
 
 # Fewer than the 999 parameters that SQLite before 3.32 takes in a statement (sqlite.org/limits.html).
 _MOST_VALUES = 500
+_ON_CONFLICT = frozenset({"sqlite_on_conflict", "sqlite_on_conflict_primary_key", "sqlite_on_conflict_unique"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ def plan_insert(compiler: SQLCompiler, rule: TableRule) -> tuple[Write, ...]:
     """Return what an INSERT, which has just been compiled, writes. Raises TenancyError if that cannot be told."""
     state: Any = compiler.dml_compile_state
     checks = _list_checks(rule, state.statement.table)
+    _require_no_replacement(compiler, state.statement.table)
     return tuple(Write(tuple(_insert_names(compiler, state, check)), check.verify) for check in checks)
 
 
@@ -49,8 +51,20 @@ def plan_update(compiler: SQLCompiler, rule: TableRule) -> tuple[Write, ...]:
     table = state.statement.table
     values = {key_of(column): value for column, value in (state._dict_parameters or {}).items()}
     checks = find_set_checks(rule, table, {*values, *(compiler.column_keys or ())})
+    _require_no_replacement(compiler, table)
     names = [_name_of(compiler, table, check.column, values.get(check.column), check.column) for check in checks]
     return tuple(Write((name,), check.verify) for name, check in zip(names, checks, strict=True))
+
+
+def _require_no_replacement(compiler: SQLCompiler, from_: FromClause) -> None:
+    """Refuse to write a table that has SQLite delete the rows that are in the way, whose ever they are."""
+    table: Any = unwrap(from_)[-1]
+    if compiler.dialect.name != "sqlite":
+        return
+    for part in (*table.c, *getattr(table, "constraints", ())):
+        for option, value in getattr(part, "dialect_kwargs", {}).items():
+            if option in _ON_CONFLICT and str(value).casefold() == "replace":
+                raise TenancyFault(f"{describe(table)} has {option}=REPLACE, which deletes rows of others.")
 
 
 def find_set_checks(rule: TableRule, table: FromClause, columns: set[str]) -> list[ColumnCheck]:
@@ -84,9 +98,17 @@ def key_of(column: Any) -> str:
 
 def written_by(statement: Any) -> set[str]:
     """Return the keys of the columns that values() of an UPDATE sets."""
+    return {key_of(column) for column, _value in _pairs_of(statement)}
+
+
+def values_of(statement: Any) -> list[Any]:
+    """Return what values() of an UPDATE sets its columns to."""
+    return [value for _column, value in _pairs_of(statement)]
+
+
+def _pairs_of(statement: Any) -> list[tuple[Any, Any]]:
     # SQLAlchemy 2.0 keeps those of ordered_values() apart.
-    ordered = [column for column, _value in getattr(statement, "_ordered_values", None) or ()]
-    return {key_of(column) for column in [*(statement._values or ()), *ordered]}
+    return [*(statement._values or {}).items(), *(getattr(statement, "_ordered_values", None) or ())]
 
 
 # -- the parameters that hold a column's values

@@ -20,6 +20,7 @@ from .scope import find_identity
 PREFIX = "guard_"
 
 _READERS: Mapping[type, Callable[[str], object]] = {int: int, UUID: UUID}
+_MOST_INTEGER = 2**63  # what SQL calls bigint
 
 
 class Ambient(BindParameter[Any]):
@@ -128,8 +129,17 @@ def _require_principal() -> Principal:
 
 
 def _convert(text: str, type_: TypeEngine[Any]) -> object:
+    """Return an id as a column of this type holds it. Raises ValueError for one that is spelt otherwise than `str()`.
+
+    "01", "1 " and "\uff11" are other tenants than "1", whatever `int()` makes of them.
+    """
     read = _reader_of(type_)
-    return text if read is None else read(text)
+    if read is None:
+        return text
+    value = read(text)
+    if str(value) != text or (isinstance(value, int) and not -_MOST_INTEGER <= value < _MOST_INTEGER):
+        raise ValueError("an id that the column would spell otherwise, or cannot hold")
+    return value
 
 
 def _reader_of(type_: TypeEngine[Any]) -> Callable[[str], object] | None:

@@ -39,6 +39,7 @@ def enable_rls(model: Any) -> TablePolicies:
     table = _table_of(model)
     found = find_own_policies(table)
     if found is None:
+        require_recompile(table)  # first, because it refuses a table that has another one's rule
         found = add_policies(table, _keys_of(model, table))
         for command in _FILTERED:
             add_predicate(table, RowPredicate(frozenset({command}), _predicate(found, command)))

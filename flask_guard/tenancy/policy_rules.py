@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from sqlalchemy import ColumnElement, FromClause, Table, and_, false, or_, true
+from sqlalchemy import BindParameter, ColumnElement, FromClause, Table, and_, false, null, or_, select, true
+from sqlalchemy import cast as cast_
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql.elements import BinaryExpression, ClauseList
+from sqlalchemy.types import TupleType
 
 from ..errors import ConfigError
 from .facts import CurrentRole, set_types
@@ -118,6 +122,22 @@ def _evaluate(policy: Policy, condition: Condition, row: Row) -> ColumnElement[b
         built = true() if built is True else false() if built is False else built
         if not isinstance(built, ColumnElement):
             raise TypeError(f"it returned {type(built).__name__} and no SQL condition")
-        return set_types(built)
+        return _spread(set_types(built))
     except (AttributeError, TypeError, SQLAlchemyError) as exc:
         raise ConfigError(f"The policy {policy.name!r} cannot be built: {exc}.") from exc
+
+
+def _spread(expression: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Give each value of a list a parameter of its own: SQLAlchemy takes no list where many rows are written."""
+    for element in visitors.iterate(expression):
+        right = element.right if isinstance(element, BinaryExpression) else None
+        if isinstance(right, BindParameter) and right.expanding and not isinstance(right.type, TupleType):
+            cast(Any, element).right = _list_values(right)
+    return expression
+
+
+def _list_values(values: BindParameter[Any]) -> ColumnElement[Any]:
+    binds = [BindParameter(None, value, type_=values.type, unique=True) for value in values.effective_value or ()]
+    if not binds:
+        return select(cast_(null(), values.type)).where(false()).scalar_subquery()
+    return ClauseList(*binds).self_group(against=operators.in_op)

@@ -42,6 +42,7 @@ COMMANDS: frozenset[Command] = frozenset({"select", "update", "delete"})
 _INFO = "guard"
 _BYPASS_ROLES = "guard_bypass_roles"
 _DEFAULT_BYPASS_ROLES = frozenset({"admin"})
+_MOST_NAME_BYTES = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +106,8 @@ class TableRule:
 
 
 def describe(from_: FromClause) -> str:
-    """Return the name of a table or alias for an error."""
-    return f"The table {str(getattr(from_, 'name', 'of this statement'))!r}"
+    """Return the name of a table, or of the one that an alias is of, for an error."""
+    return f"The table {str(getattr(unwrap(from_)[-1], 'name', 'of this statement'))!r}"
 
 
 def unwrap(from_: FromClause) -> list[FromClause]:
@@ -120,6 +121,8 @@ def unwrap(from_: FromClause) -> list[FromClause]:
 
 _rules: WeakKeyDictionary[FromClause, TableRule] = WeakKeyDictionary()
 _by_name: dict[str, WeakSet[Table]] = {}
+# The names of tables that statements have been compiled with, without a condition.
+_unprotected: set[str] = set()
 _generations = count(1)
 _generation = 0
 
@@ -143,7 +146,10 @@ def rule_of(table: FromClause) -> TableRule | None:
 def find_protection(table: FromClause) -> TableRule | None:
     """Return the rule of a table whose rows are not everybody's; None for others."""
     rule = rule_of(table)
-    return rule if rule is not None and rule.is_protected else None
+    if rule is not None and rule.is_protected:
+        return rule
+    _unprotected.add(_fold(str(getattr(table, "name", ""))))
+    return None
 
 
 def find_tenant_column(table: Table) -> Column[Any] | None:
@@ -186,29 +192,43 @@ def current_generation() -> int:
 
 
 def add_predicate(table: Table, predicate: RowPredicate) -> None:
-    """Have one more condition hold for the rows of a table, beside those that are there."""
-    _rule_to_change(table).predicates.append(predicate)
+    """Have one more condition hold for the rows of a table, beside those that are there.
+
+    Raises TenancyError for a table that is only taken for another one of its name.
+    """
+    rule = _own_rule(table)
+    rule.predicates.append(predicate)
     _index(table)
+    _retire(rule)
 
 
 def add_check(table: Table, check: ColumnCheck) -> None:
     """Have what is written to a column of a table verified, beside what is verified already."""
-    _rule_to_change(table).checks.append(check)
+    rule = _own_rule(table)
+    rule.checks.append(check)
+    _retire(rule)
 
 
 def require_recompile(table: Table) -> None:
     """Say that a predicate of a table builds another condition than it did for statements compiled so far."""
-    _rule_to_change(table)
+    _retire(_own_rule(table))
 
 
-def _rule_to_change(table: Table) -> TableRule:
+def _own_rule(table: Table) -> TableRule:
     rule = rule_of(table)
-    if rule is None or table not in _rules:
-        rule = _rules[table] = TableRule()
+    if rule is not None and table in _rules:
+        return rule
+    if rule is not None and (rule.tenant or rule.parent or rule.owner):
+        raise TenancyFault(f"{describe(table)} is taken for another one of its name, which says whose rows it has.")
+    rule = _rules[table] = TableRule()
+    return rule
+
+
+def _retire(rule: TableRule) -> None:
+    """End the use of what was compiled with a rule. Called after the change: whoever compiles now may see either."""
     if rule.is_used:
         rule.is_used = False
         _begin_generation()
-    return rule
 
 
 def _begin_generation() -> None:
@@ -285,15 +305,27 @@ def _declare(table: Table) -> TableRule:
 
 
 def _index(table: Table) -> None:
-    namesakes = _by_name.setdefault(table.name.casefold(), WeakSet())
+    name = _fold(table.name)
+    namesakes = _by_name.setdefault(name, WeakSet())
     if _rules[table].is_protected and table not in namesakes:
         namesakes.add(table)
+        if name in _unprotected:
+            _unprotected.discard(name)
+            _begin_generation()
 
 
 def _find_namesake(name: str) -> TableRule | None:
-    for table in _by_name.get(name.casefold(), ()):
-        return _rules[table]
-    return None
+    found = None
+    for table in _by_name.get(_fold(name), ()):
+        found = _rules[table]
+        if found.tenant is not None or found.parent is not None:  # It says more than an owner or a filter does.
+            break
+    return found
+
+
+def _fold(name: str) -> str:
+    """Return what two names have in common that may be one to a database. PostgreSQL cuts them off (NAMEDATALEN)."""
+    return name.encode(errors="replace")[:_MOST_NAME_BYTES].decode(errors="ignore").casefold()
 
 
 def _read(table: Table) -> TableRule:
@@ -371,5 +403,5 @@ def _get_column(table: Table, key: str) -> Column[Any]:
 def _belongs(from_: FromClause, key: str) -> ColumnElement[bool]:
     require_root(unwrap(from_)[-1])
     target = find_parent_column(from_, key)
-    # What is selected from is filtered when it is compiled. Not correlated: the parent may be in the statement too.
-    return from_.c[key].in_(select(target).select_from(target.table).correlate(None))
+    # What is selected from is filtered when it is compiled.
+    return from_.c[key].in_(select(target))

@@ -3,7 +3,9 @@
 The only ambient state of data access. The SQL compiler and the column defaults read it, because nobody hands
 them anything. In a request the tenant and the principal are those of the verified credential; elsewhere, in
 jobs, commands and tests, they are those of `with tenant_scope("acme"):`, and a scope that is entered inside a
-request stands above it. Threads inherit nothing. Knows neither Flask nor SQLAlchemy.
+request stands above it. One that was entered outside of a request, or in another one, says nothing in it: a
+generator that nobody has finished leaves its scope to the thread. Threads inherit nothing.
+Knows neither Flask nor SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -37,9 +39,11 @@ class Unscoped:
 
 NOBODY = Identity()
 
-_scope: ContextVar[Identity | Unscoped | None] = ContextVar("flask_guard_scope", default=None)
+# With the request that the scope was entered in, None for one that was entered outside of requests.
+_scope: ContextVar[tuple[Identity | Unscoped, object] | None] = ContextVar("flask_guard_scope", default=None)
 _open_blocks: set[Unscoped] = set()
-# Both are replaced where requests are known.
+# All are replaced where requests are known.
+_find_request: Callable[[], object] = lambda: None  # noqa: E731
 _find_in_request: Callable[[], Identity | None] = lambda: None  # noqa: E731
 _find_request_id: Callable[[], str | None] = lambda: None  # noqa: E731
 
@@ -66,7 +70,7 @@ def unscoped_block(reason: str) -> Iterator[Unscoped]:
     """
     if not isinstance(reason, str) or not reason.strip():
         raise ValueError("an unscoped block needs a reason")
-    outer = _scope.get()
+    outer = _find_scope()
     block = Unscoped(reason, outer.around if isinstance(outer, Unscoped) else outer)
     _open_blocks.add(block)
     try:
@@ -84,7 +88,7 @@ def is_open(block: Unscoped) -> bool:
 @contextmanager
 def entered(scope: Identity | Unscoped) -> Iterator[None]:
     """Make this the innermost scope until the `with` ends: what was opened in it goes on in it."""
-    token = _scope.set(scope)
+    token = _scope.set((scope, _find_request()))
     try:
         yield
     finally:
@@ -93,7 +97,7 @@ def entered(scope: Identity | Unscoped) -> Iterator[None]:
 
 def find_unscoped() -> Unscoped | None:
     """Return the unscoped block that is the innermost scope, if it is one."""
-    scope = _scope.get()
+    scope = _find_scope()
     return scope if isinstance(scope, Unscoped) else None
 
 
@@ -102,7 +106,7 @@ def find_identity() -> Identity:
 
     An unscoped block changes nothing in it: what was opened before the block stays guarded.
     """
-    scope = _scope.get()
+    scope = _find_scope()
     if isinstance(scope, Unscoped):
         scope = scope.around
     return scope or _find_in_request() or NOBODY
@@ -113,7 +117,22 @@ def find_request_id() -> str | None:
     return _find_request_id()
 
 
-def set_request_source(find: Callable[[], Identity | None], find_id: Callable[[], str | None]) -> None:
-    """Say where the identity of a request, and its id, are found. Both return None outside of requests; never raise."""
-    global _find_in_request, _find_request_id
-    _find_in_request, _find_request_id = find, find_id
+def _find_scope() -> Identity | Unscoped | None:
+    """Return the innermost scope; None without one, and for one that is none of the request that is served now."""
+    found = _scope.get()
+    if found is None:
+        return None
+    scope, entered_in = found
+    request = _find_request()
+    return scope if request is None or request is entered_in else None
+
+
+def set_request_source(
+    find: Callable[[], Identity | None], find_id: Callable[[], str | None], find_request: Callable[[], object]
+) -> None:
+    """Say where the identity of a request, its id, and what stands for it are found.
+
+    All return None outside of requests and never raise. What stands for a request is an object of its own.
+    """
+    global _find_in_request, _find_request_id, _find_request
+    _find_in_request, _find_request_id, _find_request = find, find_id, find_request

@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import Table
 from sqlalchemy.exc import DontWrapMixin
-from sqlalchemy.orm import Mapper, Session, SessionTransaction
+from sqlalchemy.orm import InstanceState, Mapper, Session, SessionTransaction
 
 from ..errors import TenancyError
 from .rules import find_owner_column
@@ -84,6 +84,13 @@ def require_usable(session: Session) -> Pin:
 def is_privileged(session: Session) -> bool:
     """Say whether the Session sees all tenants. Raises SessionPinned as `require_usable`."""
     return require_usable(session).block is not None
+
+
+def list_unsure(session: Session) -> list[InstanceState[Any]]:
+    """Return what is in a Session that several principals have used, and may not be there for the one of now."""
+    if require_usable(session).principal is not SEVERAL:
+        return []
+    return [state for state in session.identity_map.all_states() if any(map(_has_owners, state.mapper.tables))]
 
 
 def _describe(pinned: str, tenant: str) -> str:

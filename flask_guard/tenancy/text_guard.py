@@ -39,7 +39,8 @@ _SCANNERS = {
         r"|(?P<refused>/\*|\x00|[$@#:](?:[\w$\x80-\U0010ffff]|::)+\()"
         r"|'(?P<string>(?:[^']|'')*)'"
         r'|"(?P<name>(?:[^"]|"")*)"|`(?P<backtick>(?:[^`]|``)*)`|\[(?P<bracket>[^\]]*)\]'
-        rf"|{_PLACEHOLDER}|{_WORD}"
+        # A byte order mark is a blank where a word might begin.
+        rf"|{_PLACEHOLDER}|(?!\ufeff){_WORD}"
         r"|(?P<symbol>[^'\"`\[])",
         re.ASCII | re.DOTALL,
     ),
@@ -56,7 +57,8 @@ _CATALOGUE_PRAGMAS = frozenset(
 )
 # What runs SQL that is given to it as a string, or reads a table whose name is.
 _RUNS_STRINGS = re.compile(
-    r"(?:query|table|schema|database|cursor)_to_xml(?:schema|_and_xmlschema)?|dblink\w*|crosstab\w*|ts_stat|currtid2"
+    r"(?:query|table|schema|database|cursor)_to_xml(?:schema|_and_xmlschema)?|dblink\w*|crosstab\w*|connectby"
+    r"|ts_stat|ts_rewrite|xpath_table|query_export_to_s3|currtid2"
 )
 _SET_OPERATORS = frozenset({"except", "intersect", "union"})
 _MOST_NAME_BYTES = 63  # PostgreSQL cuts longer names off (NAMEDATALEN).
@@ -92,14 +94,17 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a text says. names: what may be the name of a table; none for a statement about the schema.
+    """What a text says. names: everything that may be the name of a table; asked: those of statements that touch rows.
 
     escapes: why the text would not stay where it is put; "" if it does. combines: it is more than one SELECT.
+    lists: it is several expressions, with commas between them.
     """
 
     names: frozenset[str]
+    asked: frozenset[str]
     escapes: str = ""
     combines: bool = False
+    lists: bool = False
 
 
 def require_harmless(text: str, dialect: str) -> None:
@@ -107,7 +112,7 @@ def require_harmless(text: str, dialect: str) -> None:
 
     Raises TenancyError.
     """
-    require_unprotected(read_text(text, dialect).names)
+    require_unprotected(read_text(text, dialect).asked)
 
 
 def read_fragment(text: str, dialect: str, *, is_select: bool = False) -> frozenset[str]:
@@ -139,17 +144,18 @@ def require_no_interpreter(name: str) -> None:
 def read_text(text: str, dialect: str) -> Reading:
     """Read a text as the database does. Raises TenancyError if that cannot be done."""
     if dialect not in _SCANNERS:  # No protected table is read there, so more names than there are do no harm.
-        return Reading(frozenset(word.casefold() for word in re.findall(r"\w+", text)))
+        words = frozenset(word.casefold() for word in re.findall(r"\w+", text))
+        return Reading(words, words)
     reader = _Reader(text, dialect)
-    names: set[str] = set()
     for statement in reader.statements:
-        for word in statement.words:
-            require_no_interpreter(word)
+        # PostgreSQL finds a function by its quoted name too; in SQLite there are strings among the names.
+        for name in statement.names if dialect == "postgresql" else statement.words:
+            require_no_interpreter(name)
         if statement.words[:1] == ["do"]:
             raise TenancyFault(_UNREADABLE.format("DO runs a program that is given to it as a string"))
-        if not statement.is_about_schema:
-            names |= statement.names
-    return Reading(frozenset(names), reader.escapes, reader.combines)
+    names = frozenset().union(*(statement.names for statement in reader.statements))
+    asked = frozenset().union(*(each.names for each in reader.statements if not each.is_about_schema))
+    return Reading(names, asked, reader.escapes, reader.combines, reader.lists)
 
 
 class _Reader:
@@ -161,6 +167,7 @@ class _Reader:
         self._depth = 0
         self.escapes = ""
         self.combines = False
+        self.lists = False
         self.statements = [Statement()]
         for kind, value in self._scan():
             self._take(kind, value)
@@ -175,6 +182,8 @@ class _Reader:
                 self._name(value)
             case "symbol" if value in "();":
                 self._take_symbol(value)
+            case "symbol" if value == "," and self._depth == 0:
+                self.lists = True
             case "open":
                 self.escapes = "a comment that has no end"
 

@@ -7,14 +7,19 @@ told by the module that every declaration loads.
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
+from ..errors import ConfigError
+
 if TYPE_CHECKING:
     from .services import Site
+
+logger = logging.getLogger("flask_guard")
 
 _DECLARING = "flask_guard.tenancy.process"
 
@@ -27,9 +32,21 @@ def require_sound_tables(site: Site, *, is_complete: bool) -> None:
     if _DECLARING not in sys.modules:
         return
     start = importlib.import_module("flask_guard.tenancy.start")
-    start.require_declared(is_complete=is_complete)
+    try:
+        start.require_declared(_find_metadatas(site), is_complete=is_complete)
+    except ConfigError as exc:
+        if site.supplied.engine is not None or find_extension(site) is not None:
+            raise
+        # Models of a program that has not told of its database may be those of another application.
+        logger.warning("%s Pass db= or engine= to Guard to have this refused at start.", exc)
     if is_complete:
         start.require_filtering(find_engines(site))
+
+
+def _find_metadatas(site: Site) -> Collection[Any] | None:
+    """Return the MetaData of an application's models if its extension tells, as Flask-SQLAlchemy does."""
+    metadatas = None if site.supplied.engine is not None else getattr(find_extension(site), "metadatas", None)
+    return None if metadatas is None else list(metadatas.values())
 
 
 def find_engines(site: Site) -> list[Any]:

@@ -54,6 +54,7 @@ class Country(Base):
 
 class Page(Base):
     __tablename__ = "pages"
+    __table_args__ = ({"info": {"guard": {"parent": "paper_id"}}},)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     paper_id: Mapped[int] = mapped_column(ForeignKey("papers.id"))

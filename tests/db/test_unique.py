@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from marshmallow import fields
-from sqlalchemy import create_engine
+from sqlalchemy import NullPool, Pool, SingletonThreadPool, StaticPool, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from flask_guard.db.unique import SqlUniqueLookup
@@ -83,3 +84,27 @@ def test_a_database_that_fails_is_not_free() -> None:
 
     engine.dispose()
     assert "example.org" not in str(caught.value)
+
+
+@pytest.mark.parametrize("pool", [StaticPool, SingletonThreadPool, NullPool], ids=lambda pool: pool.__name__)
+def test_a_look_up_on_an_engine_never_ends_the_transaction_of_somebody_else(pool: type[Pool], tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'members.db'}" if pool is NullPool else "sqlite://"
+    engine = create_engine(url, poolclass=pool)
+    Base.metadata.create_all(engine)
+    lookup = SqlUniqueLookup.on_engine(engine)
+
+    def is_taken(value: str) -> bool:
+        return lookup.is_taken(Member.email, value, existing=None, ignore_case=False)
+
+    with Session(engine) as session:
+        assert not is_taken("a@example.org")
+        session.add(Member(club=1, number=1, email="a@example.org"))
+        session.flush()
+        if pool is NullPool:
+            assert not is_taken("a@example.org")
+        else:
+            with pytest.raises(UniqueCheckFailed, match="one connection"):
+                is_taken("a@example.org")
+        session.commit()
+    assert is_taken("a@example.org")
+    engine.dispose()

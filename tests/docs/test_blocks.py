@@ -14,6 +14,7 @@ import click
 import pytest
 
 from flask_guard.cli.main import guard, main
+from flask_guard.tenancy import rules
 
 from .pages import ROOT, Block, list_pages, name_of, read_blocks
 from .terminal import Terminal, read_commands, shows
@@ -26,8 +27,9 @@ _MENTION = re.compile(r"`((?:flask guard|flask-guard) [^`\n]+)`")
 
 @pytest.fixture
 def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """A terminal in a temporary folder."""
+    """A terminal in a temporary folder, of a process that knows the tables of no other page."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rules, "_by_name", {})
     return Terminal(tmp_path, monkeypatch)
 
 

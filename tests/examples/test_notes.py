@@ -182,6 +182,64 @@ def test_lists_counts_and_imports_stay_within_the_tenant(app: Flask) -> None:
     assert counts == [{"notes": 1}, {"notes": 2}]
 
 
+def test_no_filter_leads_to_another_tenants_notes(app: Flask) -> None:
+    ada, grace = Caller(app), Caller(app, "globex", subject="grace")
+    ada.write("Milk")
+    grace.write("Beer")
+
+    found = grace("GET", "/notes?owner_id=ada").get_json()
+    foreign = grace("GET", "/notes?title=Milk").get_json()
+    own = grace("GET", "/notes?title=Beer&owner_id=grace").get_json()
+
+    assert found == foreign == {"notes": []}
+    assert [note["title"] for note in own["notes"]] == ["Beer"]
+    assert_problem(grace("GET", "/notes?tenant_id=acme"), 400, "invalid_query")
+
+
+def test_no_comment_refers_to_another_tenants_note(app: Flask) -> None:
+    ada, grace = Caller(app), Caller(app, "globex", subject="grace")
+    note = ada.write()
+    path = f"/notes/{note['id']}/comments"
+    written = ada("POST", "/comments", json={"note_id": note["id"], "words": "Done."})
+
+    foreign = assert_problem(
+        grace("POST", "/comments", json={"note_id": note["id"], "words": "Found you."}), 422, "validation_error"
+    )
+    unknown = assert_problem(
+        grace("POST", "/comments", json={"note_id": NO_NOTE[-36:], "words": "Found you."}), 422, "validation_error"
+    )
+
+    assert written.status_code == 201
+    assert foreign | {"request_id": ""} == unknown | {"request_id": ""}
+    assert [fault["pointer"] for fault in foreign["errors"]] == ["/note_id"]
+    assert_problem(grace("GET", path), 404, "not_found")
+    assert ada("GET", path).get_json() == {"comments": ["Done."]}
+
+
+def test_a_note_goes_with_its_comments(app: Flask) -> None:
+    ada = Caller(app, roles=["admin"])
+    note = ada.write()
+    ada("POST", "/comments", json={"note_id": note["id"], "words": "Done."})
+
+    deleted = ada("DELETE", f"/notes/{note['id']}")
+
+    assert deleted.status_code == 204
+    assert ada("GET", "/admin/notes/count").get_json() == {"notes": 0}
+
+
+def test_a_bulk_update_renames_notes_of_the_tenant_only(app: Flask) -> None:
+    ada, grace = Caller(app), Caller(app, "globex", subject="grace")
+    note, own = ada.write("Milk"), grace.write("Beer")
+    body = {"ids": [note["id"], own["id"]], "title": "Mine now"}
+
+    answer = grace("PATCH", "/notes", json=body)
+
+    assert (answer.status_code, answer.get_json()) == (200, {"renamed": 1})
+    assert (ada.titles(), grace.titles()) == (["Milk"], ["Mine now"])
+    assert_problem(grace("PATCH", "/notes", json={"ids": [], "title": "x"}), 422, "validation_error")
+    assert_problem(grace("PATCH", "/notes", json={"ids": [own["id"]]}), 422, "validation_error")
+
+
 def test_every_select_on_notes_names_the_tenant(sqlite_app: Flask) -> None:
     ada = Caller(sqlite_app, roles=["admin"])
     note = ada.write()
@@ -212,7 +270,10 @@ def test_every_select_on_notes_names_the_tenant(sqlite_app: Flask) -> None:
         ("GET", NO_NOTE),
         ("PUT", NO_NOTE),
         ("DELETE", NO_NOTE),
+        ("PATCH", "/notes"),
         ("POST", "/import"),
+        ("POST", "/comments"),
+        ("GET", f"{NO_NOTE}/comments"),
         ("GET", "/admin/notes/count"),
     ],
 )
@@ -250,7 +311,10 @@ def test_every_route_but_the_front_page_and_the_probes_is_closed(sqlite_app: Fla
         ("GET", NO_NOTE, "notes:read"),
         ("PUT", NO_NOTE, "notes:write"),
         ("DELETE", NO_NOTE, "notes:write"),
+        ("PATCH", "/notes", "notes:write"),
         ("POST", "/import", "notes:write"),
+        ("POST", "/comments", "notes:write"),
+        ("GET", f"{NO_NOTE}/comments", "notes:read"),
     ],
 )
 def test_each_method_names_the_scope_that_it_lacks(sqlite_app: Flask, method: str, path: str, scope: str) -> None:

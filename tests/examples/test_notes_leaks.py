@@ -16,7 +16,7 @@ from flask_guard.tenancy import engines
 from flask_guard.tenancy.rls import context
 from flask_guard.tenancy.rls.apply import apply
 from flask_guard.testing import LeakCase, tenant_leak_cases
-from tests.services.postgres import fresh_database
+from tests.services.postgres_server import fresh_database
 from tests.tenancy.rls.world import make_world, remove_roles
 
 from .support import EXAMPLES
@@ -58,8 +58,9 @@ def place(request: pytest.FixtureRequest) -> Iterator[None]:
             return
         with pytest.MonkeyPatch.context() as patch:
             if layer == "rls":
-                patch.setattr(engines, "_choose_dialect", lambda _connection: None)
-            yield from _open_behind_policies(url)
+                # SQLAlchemy's own compiler and execution in the place of the guarded ones.
+                patch.setattr(engines, "_mix", lambda _guarded, original: original)
+            yield from _open_behind_policies(url, is_guarded=layer == "both")
 
 
 def _open(engine: Engine) -> Iterator[None]:
@@ -69,15 +70,18 @@ def _open(engine: Engine) -> Iterator[None]:
     engine.dispose()
 
 
-def _open_behind_policies(url: str) -> Iterator[None]:
+def _open_behind_policies(url: str, *, is_guarded: bool) -> Iterator[None]:
     context.install()
     world = make_world(url)
     with world.engine(world.owner) as owner, owner.connect() as connection:
         MODELS.Base.metadata.create_all(connection)
         connection.commit()
-        assert apply(connection, [MODELS.Note.__table__])
+        assert apply(connection, MODELS.Base.metadata.sorted_tables)
     world.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {world.application}")
     with world.engine(world.application) as PLACE.engine:
+        with PLACE.engine.connect() as connection:
+            compiler = connection.dialect.statement_compiler
+        assert (compiler is not PLACE.engine.dialect.statement_compiler) == is_guarded
         yield
     remove_roles(world)
 
@@ -85,4 +89,10 @@ def _open_behind_policies(url: str) -> Iterator[None]:
 @pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("case", tenant_leak_cases(PLACE.open, MODELS.Note))
 def test_no_path_leads_to_another_customers_notes(case: LeakCase) -> None:
+    case.run()
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("case", tenant_leak_cases(PLACE.open, MODELS.Comment))
+def test_no_path_leads_to_another_customers_comments(case: LeakCase) -> None:
     case.run()

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from marshmallow import ValidationError, fields
 
-from flask_guard.schemas import DateRange, GuardSchema, RequireAtLeastOne, RequireWhen, cross_field
+from flask_guard.schemas import (
+    DateRange,
+    ForbiddenValues,
+    GuardSchema,
+    Immutable,
+    ReadOnly,
+    RequireAtLeastOne,
+    RequireWhen,
+    cross_field,
+)
 
 from .support import faults_of
 
@@ -173,3 +183,47 @@ def test_what_a_function_raises_is_not_the_callers_fault() -> None:
 
     with pytest.raises(KeyError):
         schema.load({})
+
+
+class Stay(GuardSchema):
+    id = ReadOnly(fields.String())
+    start = Immutable(fields.Date(required=True))
+    end = fields.Date(required=True)
+    role = fields.String(validate=ForbiddenValues(["admin"], mode="strip"))
+    name = fields.String()
+    in_order = DateRange("start", "end")
+    named = RequireAtLeastOne("role", "name")
+    known = RequireWhen("name", when="id", equals="vip")
+
+
+@pytest.mark.parametrize(
+    ("body", "faults"),
+    [
+        pytest.param(
+            {"name": "x", "end": "2024-05-01", "start": "2024-01-01"},
+            {"end": ["Must not be before start."]},
+            id="what is immutable",
+        ),
+        pytest.param(
+            {"role": "member", "end": "2024-05-03", "id": "plain"},
+            {"name": ["Required because of id."]},
+            id="what is read-only",
+        ),
+        pytest.param(
+            {"role": "Admin", "end": "2024-05-03"},
+            {"_schema": ["At least one of role, name is required."], "name": ["Required because of id."]},
+            id="what is removed",
+        ),
+    ],
+)
+def test_a_rule_is_not_silenced_by_sending_what_is_dropped(body: dict[str, Any], faults: dict[str, Any]) -> None:
+    stay = {"id": "vip", "start": dt.date(2024, 5, 2)}
+
+    assert faults_of(Stay(), body, existing=stay) == faults
+
+
+def test_a_whole_body_is_judged_on_an_update_without_its_object_but_for_what_is_left_as_it_is() -> None:
+    stay = Stay(is_update=True)
+
+    assert faults_of(stay, {"end": "2024-05-01"}) == {"_schema": ["At least one of role, name is required."]}
+    assert stay.load({"end": "2024-05-01", "start": "2024-09-09", "name": "x"})

@@ -12,10 +12,11 @@ import pytest
 from marshmallow import EXCLUDE, INCLUDE, RAISE, Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from flask_guard import ConfigError
-from flask_guard.schemas import GuardSchema, Immutable, ReadOnly, strip_unknown_fields
+from flask_guard.errors import FieldForbidden
+from flask_guard.schemas import GuardSchema, Immutable, ReadOnly, WritableBy, WriteOnly, strip_unknown_fields
 from flask_guard.schemas.pointers import MAX_FAULTS, flatten_messages
 
-from .support import faults_of
+from .support import acting_as, faults_of
 
 
 class Lax(Schema):
@@ -239,6 +240,53 @@ def test_on_an_update_what_is_immutable_is_neither_asked_for_nor_set_to_its_defa
     assert Note(is_update=True, many=True).load([sent, sent]) == [changes, changes]
     assert Note(is_update=True).validate({}) == {"title": ["Missing data for required field."]}
     assert Note().load({"ownerName": "ann", "title": "x"}) == {"owner": "ann", "state": "open", "title": "x"}
+
+
+def test_on_an_update_what_somebody_may_not_write_is_left_as_it_is() -> None:
+    class User(GuardSchema):
+        name = fields.String(required=True)
+        role = WritableBy(fields.String(load_default="member"), "owner")
+        rank = WritableBy(fields.Integer(required=True), "owner")
+
+    changing = User().for_update()
+
+    with acting_as("guest"):
+        assert changing.load({"name": "x"}) == {"name": "x"}
+        with pytest.raises(FieldForbidden):
+            changing.load({"name": "x", "rank": None})
+    with acting_as("owner"):
+        assert changing.load({"name": "x", "rank": 1}) == {"name": "x", "rank": 1, "role": "member"}
+        assert faults_of(changing, {"name": "x"}) == {"rank": ["Missing data for required field."]}
+    assert faults_of(User(), {"name": "x"}) == {"rank": ["Missing data for required field."]}
+
+
+def test_a_schema_for_texts_reads_them_at_any_place_and_leaves_the_other_as_it_is() -> None:
+    class Page(GuardSchema):
+        size = ReadOnly(fields.Integer())
+        count = WriteOnly(fields.Integer(data_key="n"))
+        tags = fields.List(fields.Boolean())
+
+    page = Page(exclude=("size",))
+    texts = page.for_texts()
+
+    assert texts.load({"n": "1", "tags": ["yes", "0"]}) == {"count": 1, "tags": [True, False]}
+    assert texts.dump({"count": 1, "size": 2, "tags": []}) == {"tags": []}
+    assert faults_of(texts, {"size": "1"}) == {"size": ["Unknown field."]}
+    assert faults_of(page, {"n": "1"}) == {"n": ["Not a valid integer."]}
+
+
+def test_of_many_bodies_no_more_are_looked_at_than_an_answer_tells_of() -> None:
+    seen: list[str] = []
+
+    class Line(GuardSchema):
+        name = fields.String(required=True, validate=seen.append)
+
+    lines = [*[{}] * 300, {"name": "late"}]
+
+    assert len(faults_of(Line(many=True), lines)) == MAX_FAULTS + 1
+    assert seen == []
+    assert len(faults_of(Line(many=True), lines[-250:])) == MAX_FAULTS + 1
+    assert Line(many=True).load([{"name": "x"}] * 300)
 
 
 def test_a_field_that_a_hook_renames_is_still_dropped() -> None:

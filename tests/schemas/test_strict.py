@@ -165,3 +165,44 @@ def test_a_field_that_two_schemas_share_is_strict_in_one_only() -> None:
 
     assert faults_of(Guarded(), {"x": "1"})
     assert Plain().load({"x": "1"}) == {"x": 1}
+
+
+class Row(GuardSchema):
+    name = fields.String()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (fields.List(fields.Integer()), [1]),
+        (fields.List(fields.Nested(Row)), [{}]),
+        (fields.Nested(Row, many=True), [{}]),
+        (fields.Dict(fields.String(), fields.Integer()), None),
+    ],
+    ids=["list", "list of nested", "nested many", "mapping"],
+)
+def test_a_list_without_a_length_has_a_thousand_items(field: Any, value: Any) -> None:
+    schema = GuardSchema.from_dict({"it": field})()
+
+    def make(size: int) -> Any:
+        return value * size if value else {str(number): 1 for number in range(size)}
+
+    assert schema.load({"it": make(1000)})
+    assert faults_of(schema, {"it": make(1001)}) == {"it": ["Longer than maximum length 1000."]}
+
+
+def test_a_list_is_measured_before_its_items_are_read() -> None:
+    seen: list[int] = []
+
+    class Numbers(GuardSchema):
+        few = fields.List(fields.Integer(validate=seen.append), validate=validate.Length(max=2))
+        many = fields.List(fields.Integer(), validate=validate.Length(max=5000))
+
+    assert faults_of(Numbers(), {"few": [1] * 3}) == {"few": ["Longer than maximum length 2."]}
+    assert seen == []
+    assert Numbers().load({"few": [1] * 2, "many": [1] * 5000})
+    assert seen == [1, 1]
+    assert Numbers().validate({"few": "12", "many": {}}) == {
+        "few": ["Not a valid list."],
+        "many": ["Not a valid list."],
+    }

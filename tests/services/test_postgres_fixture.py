@@ -10,7 +10,7 @@ from sqlalchemy import URL, create_engine, inspect, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from tests.services import postgres
+from tests.services import postgres_server as postgres
 
 
 def ask(url: str | URL, statement: str) -> object:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import URL
 
-from tests.services.postgres import fresh_database
+from tests.services.postgres_server import fresh_database
 
 from .ledger import FOREIGN, OWN, Places, fill, make_engine
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from flask_guard.db import TenantMixin
 from flask_guard.testing import LeakCase, tenant_leak_cases
-from tests.services.postgres import fresh_database
+from tests.services.postgres_server import fresh_database
 
 from .leak_models import ARCHIVE, declare, prepare_sqlite
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from flask_guard import tenant_scope
 from flask_guard.db import unscoped
-from tests.services.postgres import fresh_database
+from tests.services.postgres_server import fresh_database
 
 from .random_models import FOREIGN, MARKER, OWN, Author, Base, Book, book_topics, make_rows, make_topics
 from .random_selects import selects
