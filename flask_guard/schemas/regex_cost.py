@@ -191,7 +191,7 @@ def _fixed_size(body: Any) -> int | None:
 
 
 def _mentioned(tree: Any) -> set[str]:
-    """Return the characters that a pattern names, those at the ends of its ranges, and their neighbours."""
+    """Return the characters that a pattern names, those at the ends of its ranges, neighbours, and some between."""
     points: set[int] = set()
 
     def visit(value: Any) -> None:
@@ -205,7 +205,36 @@ def _mentioned(tree: Any) -> set[str]:
 
     visit(tree)
     near = {near for point in points for near in (point - 1, point, point + 1) if 0 <= near < 0x110000}
+    if max(points, default=0) > 0x7F:
+        near |= _one_of_each_kind(near)
     return {chr(point) for point in near} | {chr(point).swapcase()[:1] for point in near}
+
+
+def _one_of_each_kind(cuts: set[int]) -> set[int]:
+    """Return a digit, a space, another part of a word and a character that is none, from between any two cuts.
+
+    The ends of a range may be characters that Unicode has not assigned, and those between may be letters.
+    """
+    kinds = _find_kinds()
+    kind, part = kinds[0], 0
+    found: dict[tuple[int, Any], int] = {}
+    for point in sorted({*kinds, *cuts}):
+        kind = kinds.get(point, kind)
+        part += point in cuts
+        found.setdefault((part, kind), point)
+    return set(found.values())
+
+
+@cache
+def _find_kinds() -> dict[int, tuple[bool, bool, bool]]:
+    """Return where in Unicode characters of another kind begin: what `\\d`, `\\s` and `\\w` match of them."""
+    starts: dict[int, tuple[bool, bool, bool]] = {}
+    before = None
+    for point, character in enumerate(map(chr, range(0x110000))):
+        kind = (character.isdecimal(), character.isspace(), character.isalnum())
+        if kind != before:
+            starts[point] = before = kind
+    return starts
 
 
 # The measure ---------------------------------------------------------------------------------------------

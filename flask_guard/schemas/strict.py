@@ -246,7 +246,7 @@ class StrictPluck(StrictNested):
     """The member may be one that the reader does not see: then there is nothing, and no error."""
 
     def _serialize(self, nested_obj: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
-        dumped: Any = cast(Any, fields.Nested)._serialize(self, nested_obj, attr, obj, **kwargs)
+        dumped: Any = cast(Any, fields.Nested._serialize)(self, nested_obj, attr, obj, **kwargs)
         key = self._field_data_key  # type: ignore[attr-defined]
         if isinstance(dumped, list):
             return [one[key] for one in dumped if key in one]

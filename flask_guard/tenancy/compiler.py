@@ -25,6 +25,7 @@ from sqlalchemy.sql.elements import ClauseElement, ColumnClause
 from sqlalchemy.sql.expression import TableClause, TextualSelect
 from sqlalchemy.sql.visitors import iterate
 
+from .batches import is_copy_of_protected
 from .faults import TenancyFault
 from .inserts import Write, find_set_checks, plan_insert, plan_update, require_harmless_upsert, values_of, written_by
 from .parameters import PREFIX
@@ -140,6 +141,8 @@ class GuardedCompiler(SQLCompiler):
         is_outermost = visiting_cte is None and not self.stack
         if not is_outermost and self._find_protection(insert_stmt.table) is not None:
             raise TenancyFault(f"{describe(insert_stmt.table)} is inserted into inside of another statement.")
+        if insert_stmt.select is not None and is_copy_of_protected(insert_stmt.table.name):
+            raise TenancyFault("A migration would copy the rows of one tenant only: run it in an unscoped block.")
         text = super().visit_insert(insert_stmt, visited_bindparam, visiting_cte, **kw)
         if is_outermost and (rule := self._find_protection(self._dml_statement.table)) is not None:
             self._require_harmless_prefixes(self._dml_statement)
@@ -202,7 +205,7 @@ class GuardedCompiler(SQLCompiler):
         for value in values:
             for part in iterate(value) if isinstance(value, ClauseElement) else ():
                 is_literal = isinstance(part, ColumnClause) and part.is_literal
-                text = part.text if isinstance(part, TextClause) else str(part.name) if is_literal else ""
+                text = part.text if isinstance(part, TextClause) else str(cast(Any, part).name) if is_literal else ""
                 if read_text(text, self.dialect.name).lists:
                     raise TenancyFault(f"{describe(getattr(target, 'table', target))} is given text with commas in it.")
 

@@ -16,6 +16,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, Dialect, Engine
 from sqlalchemy.engine.default import DefaultExecutionContext
 
+from .batches import require_no_cascade
 from .compiler import GuardedCompiler
 from .faults import TenancyFault
 from .inserts import verify_writes
@@ -159,6 +160,8 @@ class GuardedContext(DefaultExecutionContext):
                 require_unprotected(compiled.guard_names)
             if compiled.guard_writes:
                 verify_writes(compiled.guard_writes, self.compiled_parameters, self.root_connection)
+        if self.isddl and dialect.name == "sqlite":
+            require_no_cascade(compiled.statement, self.root_connection)
         super().pre_exec()  # type: ignore[no-untyped-call]
 
 
@@ -178,4 +181,6 @@ class PrivilegedContext(DefaultExecutionContext):
         block = self.root_connection.__dict__.get(_BLOCK)
         if not (isinstance(block, Unscoped) and is_open(block)):
             raise TenancyFault("A connection that was opened in an unscoped block is used after the block has ended.")
+        if self.isddl and self.dialect.name == "sqlite":
+            require_no_cascade(cast(Any, self.compiled).statement, self.root_connection)
         super().pre_exec()  # type: ignore[no-untyped-call]

@@ -140,4 +140,4 @@ def _list_values(values: BindParameter[Any]) -> ColumnElement[Any]:
     binds = [BindParameter(None, value, type_=values.type, unique=True) for value in values.effective_value or ()]
     if not binds:
         return select(cast_(null(), values.type)).where(false()).scalar_subquery()
-    return ClauseList(*binds).self_group(against=operators.in_op)
+    return cast("ColumnElement[Any]", ClauseList(*binds).self_group(against=operators.in_op))

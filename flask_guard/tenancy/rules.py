@@ -210,18 +210,17 @@ def add_check(table: Table, check: ColumnCheck) -> None:
 
 
 def require_recompile(table: Table) -> None:
-    """Say that a predicate of a table builds another condition than it did for statements compiled so far."""
+    """Say that a predicate of a table builds another condition than so far."""
     _retire(_own_rule(table))
 
 
 def _own_rule(table: Table) -> TableRule:
     rule = rule_of(table)
-    if rule is not None and table in _rules:
-        return rule
-    if rule is not None and (rule.tenant or rule.parent or rule.owner):
-        raise TenancyFault(f"{describe(table)} is taken for another one of its name, which says whose rows it has.")
-    rule = _rules[table] = TableRule()
-    return rule
+    if table not in _rules:
+        if rule is not None and (rule.tenant or rule.parent or rule.owner):
+            raise TenancyFault(f"{describe(table)} is taken for another one of its name, which says whose rows it has.")
+        _rules[table] = TableRule()
+    return _rules[table]
 
 
 def _retire(rule: TableRule) -> None:
@@ -315,12 +314,9 @@ def _index(table: Table) -> None:
 
 
 def _find_namesake(name: str) -> TableRule | None:
-    found = None
-    for table in _by_name.get(_fold(name), ()):
-        found = _rules[table]
-        if found.tenant is not None or found.parent is not None:  # It says more than an owner or a filter does.
-            break
-    return found
+    found = [_rules[table] for table in _by_name.get(_fold(name), ())]
+    # A tenant says more than an owner or a filter does.
+    return next((rule for rule in found if rule.tenant or rule.parent), found[0] if found else None)
 
 
 def _fold(name: str) -> str:

@@ -40,7 +40,18 @@ class Unscoped:
 NOBODY = Identity()
 
 # With the request that the scope was entered in, None for one that was entered outside of requests.
-_scope: ContextVar[tuple[Identity | Unscoped, object] | None] = ContextVar("flask_guard_scope", default=None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Entry:
+    """A scope that was entered. request: what stands for the request it was entered in."""
+
+    scope: Identity | Unscoped
+    request: object
+
+
+# The innermost is the last.
+_entries: ContextVar[tuple[_Entry, ...]] = ContextVar("flask_guard_scope", default=())
 _open_blocks: set[Unscoped] = set()
 # All are replaced where requests are known.
 _find_request: Callable[[], object] = lambda: None  # noqa: E731
@@ -88,11 +99,13 @@ def is_open(block: Unscoped) -> bool:
 @contextmanager
 def entered(scope: Identity | Unscoped) -> Iterator[None]:
     """Make this the innermost scope until the `with` ends: what was opened in it goes on in it."""
-    token = _scope.set((scope, _find_request()))
+    entry = _Entry(scope, _find_request())
+    _entries.set((*_entries.get(), entry))
     try:
         yield
     finally:
-        _scope.reset(token)
+        # No token: two generators may end in another order than they began, and it would bring back what has ended.
+        _entries.set(tuple(each for each in _entries.get() if each is not entry))
 
 
 def find_unscoped() -> Unscoped | None:
@@ -119,12 +132,11 @@ def find_request_id() -> str | None:
 
 def _find_scope() -> Identity | Unscoped | None:
     """Return the innermost scope; None without one, and for one that is none of the request that is served now."""
-    found = _scope.get()
-    if found is None:
+    entries = _entries.get()
+    if not entries:
         return None
-    scope, entered_in = found
-    request = _find_request()
-    return scope if request is None or request is entered_in else None
+    innermost, request = entries[-1], _find_request()
+    return innermost.scope if request is None or request is innermost.request else None
 
 
 def set_request_source(

@@ -60,6 +60,9 @@ _RUNS_STRINGS = re.compile(
     r"(?:query|table|schema|database|cursor)_to_xml(?:schema|_and_xmlschema)?|dblink\w*|crosstab\w*|connectby"
     r"|ts_stat|ts_rewrite|xpath_table|query_export_to_s3|currtid2"
 )
+# Words that are no table's name unless they are quoted, or stand behind a dot (PostgreSQL documentation, appendix C;
+# sqlite.org/lang_keywords.html), and that people name tables by all the same.
+_RESERVED = frozenset({"case", "check", "group", "limit", "order"})
 _SET_OPERATORS = frozenset({"except", "intersect", "union"})
 _MOST_NAME_BYTES = 63  # PostgreSQL cuts longer names off (NAMEDATALEN).
 
@@ -165,6 +168,7 @@ class _Reader:
         self._text = text
         self._dialect = dialect
         self._depth = 0
+        self._follows_dot = False
         self.escapes = ""
         self.combines = False
         self.lists = False
@@ -186,11 +190,14 @@ class _Reader:
                 self.lists = True
             case "open":
                 self.escapes = "a comment that has no end"
+        if not value.isspace():
+            self._follows_dot = value == "."
 
     def _take_word(self, word: str) -> None:
         statement = self.statements[-1]
         statement.words.append(word)
-        self._name(word)
+        if self._follows_dot or word not in _RESERVED:
+            self._name(word)
         if self._depth == 0:
             self.combines = self.combines or word in _SET_OPERATORS
             # The AS of a generated column stands in the parentheses of the columns.

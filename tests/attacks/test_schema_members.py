@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from marshmallow import fields
 
-from flask_guard.errors import FieldForbidden
-from flask_guard.schemas import GuardSchema, Immutable, ReadOnly, Redacted, WritableBy, WriteOnly
+from flask_guard.errors import ConfigError, FieldForbidden
+from flask_guard.schemas import GuardSchema, Immutable, Pattern, ReadOnly, Redacted, WritableBy, WriteOnly
 
 
 def make(*pairs: tuple[str, Any], is_turned: bool) -> Any:
@@ -70,3 +70,9 @@ def test_a_plucked_member_that_the_reader_does_not_see_is_nothing_and_no_error()
     shown = Letter().dump({"one": person, "many": [person], "each": [person], "secret": person})
 
     assert shown == {"many": [], "each": [None]}
+
+
+@pytest.mark.parametrize("source", [r"(?:\w\w|[\u0d80-\u0dff])+", r"(?:\w\w|[\U00011000-\U00011fff])+"])
+def test_a_range_whose_ends_are_no_characters_is_judged_by_those_between(source: str) -> None:
+    with pytest.raises(ConfigError, match="could take for ever"):
+        Pattern(source, full=True)

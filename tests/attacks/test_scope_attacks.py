@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -21,7 +21,7 @@ from flask_guard.tenancy.scope import find_identity, find_unscoped, tenant_scope
 from flask_guard.testing import GuardClient, guard_client
 from flask_guard.values import Principal
 
-SCOPES = {
+SCOPES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "tenant": lambda: tenant_scope("other"),
     "unscoped": lambda: unscoped(reason="nightly export"),
 }

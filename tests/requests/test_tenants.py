@@ -21,7 +21,7 @@ from flask_guard.tenancy.compiler import GuardedCompiler
 
 from .conftest import assert_problem
 
-Opened = tuple[type[DeclarativeBase], Callable[[], Any], dict[str, Any]]
+Opened = tuple[Any, Callable[[], Any], dict[str, Any]]
 
 
 def _with_flask_sqlalchemy(app: Flask, url: str) -> Opened:
@@ -241,12 +241,16 @@ def _declare(**tables: Any) -> Any:
     return metadata
 
 
+# Nothing is connected to at start; that the application has a database of its own is what counts.
+MODELS = sa.create_engine("sqlite://")
+
+
 def test_tables_that_nothing_is_said_about_are_refused_at_start(tmp_path: Path) -> None:
     held = _declare(lines={}, words={}, shared={"info": {"guard": {"global": True}}})
     app = Flask("app", instance_path=str(tmp_path))
 
     with pytest.raises(ConfigError) as refused:
-        Guard(app)
+        Guard(app, engine=MODELS)
 
     told = str(refused.value)
     assert held is not None
@@ -265,13 +269,13 @@ def test_an_owner_does_not_say_which_tenant_a_row_is_of(tmp_path: Path) -> None:
     sa.Table("notes", metadata, tenant)
 
     with pytest.raises(ConfigError) as refused:
-        Guard(Flask("app", instance_path=str(tmp_path)))
+        Guard(Flask("app", instance_path=str(tmp_path)), engine=MODELS)
     assert len(refused.value.faults) == 2
 
 
 def test_tables_that_come_later_are_refused_when_the_rules_are_compiled(tmp_path: Path) -> None:
     app = Flask("app", instance_path=str(tmp_path))
-    guard = Guard(app)
+    guard = Guard(app, engine=MODELS)
     held = _declare(lines={})
 
     with pytest.raises(ConfigError, match="'lines'"):
@@ -283,7 +287,7 @@ def test_a_parent_that_has_not_been_imported_yet_is_waited_for(tmp_path: Path) -
     metadata = _declare()
     sa.Table("lines", metadata, sa.Column("page", sa.ForeignKey("pages.id")), info={"guard": {"parent": "page"}})
     app = Flask("app", instance_path=str(tmp_path))
-    guard = Guard(app)
+    guard = Guard(app, engine=MODELS)
     with pytest.raises(ConfigError, match="pages"):
         Guard(other := Flask("other", instance_path=str(tmp_path))).compile(other)
 
@@ -291,6 +295,18 @@ def test_a_parent_that_has_not_been_imported_yet_is_waited_for(tmp_path: Path) -
     sa.Table("pages", metadata, sa.Column("id", sa.Integer, primary_key=True), tenant)
 
     guard.compile(app)
+
+
+def test_tables_of_a_program_whose_database_is_not_known_are_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They may be those of another application of the process."""
+    held = _declare(lines={})
+
+    Guard(Flask("app", instance_path=str(tmp_path)))
+
+    assert held is not None
+    assert any("'lines'" in record.message and "engine=" in record.message for record in caplog.records)
 
 
 def test_a_compiler_that_does_not_filter_is_refused_at_start(

@@ -309,3 +309,21 @@ def list_tables_read(statement: str) -> set[str]:
         except (sqlite3.Error, ValueError):
             return set()
     return read
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+@pytest.mark.parametrize(
+    ("statement", "is_name"),
+    [
+        ("SELECT 1 FROM t ORDER BY x", False),
+        ("SELECT 1 FROM t ORDER /* . */ BY x", False),
+        ('SELECT 1 FROM "order"', True),
+        ("SELECT 1 FROM public.order", True),
+        ("SELECT 1 FROM public . /* the */ order", True),
+    ],
+    ids=["clause", "comment", "quoted", "schema", "schema and comment"],
+)
+def test_a_reserved_word_is_a_name_when_it_is_quoted_or_follows_a_dot(
+    dialect: str, statement: str, is_name: bool
+) -> None:
+    assert ("order" in read_text(statement, dialect).names) == is_name
