@@ -12,6 +12,7 @@ unless its body is fixed and short.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,7 +26,7 @@ EXPONENTIAL: Final = 99
 # Positions that are looked at; the pairs of them are what takes time.
 MAX_POSITIONS: Final = 300
 _MAX_COPIES: Final = 64
-_MAX_OPTIONAL: Final = 12
+_MAX_CHOICES: Final = 12
 
 # Characters that tell any two classes apart that differ in a way that matters; more come from the pattern itself.
 _SAMPLES: Final = [
@@ -42,12 +43,13 @@ class CannotTell(Exception):
 class _Automaton:
     """Positions are the characters of the pattern; an edge goes where the next character may be read (Glushkov).
 
-    is_doubled: two ways of the pattern are one edge, as in `(a+)+`. optional: how many parts may be left out.
+    is_doubled: two ways of the pattern are one edge, as in `(a+)+`. choices: how often, at most, one text can be read
+    in twice as many ways: parts that may be left out, alternatives that begin alike.
     """
 
     classes: list[frozenset[int]] = field(default_factory=list)
     after: list[set[int]] = field(default_factory=list)
-    optional: int = 0
+    choices: int = 0
     is_doubled: bool = False
 
     def add(self, characters: frozenset[int]) -> int:
@@ -106,8 +108,8 @@ class _Builder:
         """Add the degrees of a pattern and of the lookarounds in it."""
         automaton = _Automaton()
         part = self._sequence(automaton, tree)
-        if automaton.optional > _MAX_OPTIONAL:
-            raise CannotTell("it has too many optional parts")
+        if automaton.choices > _MAX_CHOICES:
+            raise CannotTell("it has too many optional parts and alternatives that begin alike")
         if is_searched:
             start = automaton.add(self._everything)
             automaton.join([start], [start, *part.first])
@@ -153,6 +155,7 @@ class _Builder:
         parts = [self._sequence(automaton, branch) for branch in branches]
         if self._repeats and sum(part.is_nullable for part in parts) > 1:
             raise CannotTell("it repeats alternatives of which several may be nothing")
+        automaton.choices += _count_choices(automaton, parts)
         return _Part(
             frozenset().union(*(part.first for part in parts)),
             frozenset().union(*(part.last for part in parts)),
@@ -163,7 +166,7 @@ class _Builder:
     def _repeat(self, automaton: _Automaton, least: int, most: int, body: Any) -> _Part:
         if most == 1:
             part = self._sequence(automaton, body)
-            automaton.optional += least == 0
+            automaton.choices += least == 0
             return _Part(part.first, part.last, part.is_nullable or least == 0, least == 1 and part.is_fixed)
         size = _fixed_size(body)
         if size is not None and least == most and size * most <= _MAX_COPIES:
@@ -182,6 +185,15 @@ class _Builder:
         tree.data = [(operation, argument)]
         matches = compiler.compile(tree, self._flags).match
         return frozenset(place for place, sample in enumerate(self._samples) if matches(sample))
+
+
+def _count_choices(automaton: _Automaton, parts: list[_Part]) -> int:
+    """Return how often the ways double that one text can take through alternatives."""
+    begun = Counter(
+        sample for part in parts for sample in frozenset().union(*(automaton.classes[p] for p in part.first))
+    )
+    most = max(begun.values(), default=0) + sum(part.is_nullable for part in parts)
+    return max(most - 1, 0).bit_length()
 
 
 def _fixed_size(body: Any) -> int | None:

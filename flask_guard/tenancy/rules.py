@@ -121,8 +121,7 @@ def unwrap(from_: FromClause) -> list[FromClause]:
 
 _rules: WeakKeyDictionary[FromClause, TableRule] = WeakKeyDictionary()
 _by_name: dict[str, WeakSet[Table]] = {}
-# The names of tables that statements have been compiled with, without a condition.
-_unprotected: set[str] = set()
+_unprotected: set[str] = set()  # names of tables that statements have been compiled with, without a condition
 _generations = count(1)
 _generation = 0
 
@@ -192,10 +191,7 @@ def current_generation() -> int:
 
 
 def add_predicate(table: Table, predicate: RowPredicate) -> None:
-    """Have one more condition hold for the rows of a table, beside those that are there.
-
-    Raises TenancyError for a table that is only taken for another one of its name.
-    """
+    """Have one more condition hold for a table. Raises TenancyError for one that is taken for another of its name."""
     rule = _own_rule(table)
     rule.predicates.append(predicate)
     _index(table)
@@ -224,7 +220,7 @@ def _own_rule(table: Table) -> TableRule:
 
 
 def _retire(rule: TableRule) -> None:
-    """End the use of what was compiled with a rule. Called after the change: whoever compiles now may see either."""
+    """End the use of what was compiled with a rule. After the change: whoever compiles now may see either."""
     if rule.is_used:
         rule.is_used = False
         _begin_generation()

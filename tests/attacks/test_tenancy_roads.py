@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
@@ -40,7 +40,7 @@ from flask_guard.errors import TenancyError
 from flask_guard.tenancy.policies import enable_rls, policy
 from flask_guard.tenancy.rules import find_undeclared
 from flask_guard.tenancy.scope import NOBODY, find_identity, find_unscoped, tenant_scope
-from tests.services.postgres import fresh_database
+from tests.services.postgres_server import fresh_database
 
 OWN, FOREIGN = "acme", "globex"
 TENANT = {"guard": "tenant"}
@@ -84,7 +84,7 @@ class Governed(TenantMixin, Base):
 force_filter(Listed, "region", "in", lambda: ["north", "south"])
 policy(Governed, "some", using=lambda row: row.region.in_(["north", "south"]))
 policy(Governed, "none", using=lambda row: row.region.in_([]))
-pages = Page.__table__
+pages = cast(Table, Page.__table__)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -240,8 +240,7 @@ def test_a_filter_of_a_reflected_table_does_not_take_the_place_of_its_tenant(sql
 @pytest.mark.parametrize("way", ["a namesake", "info", "a filter"])
 def test_a_rule_holds_for_statements_that_were_compiled_before_there_was_one(sqlite: Engine, way: str) -> None:
     name = f"roads_late_{way[-4:]}"
-    columns = [Column("id", Integer), Column("tenant_id", String)]
-    early = Table(name, MetaData(), *columns)
+    early = Table(name, MetaData(), Column("id", Integer), Column("tenant_id", String))
     early.create(sqlite)
     with sqlite.begin() as connection:
         connection.execute(insert(early), [{"id": 1, "tenant_id": OWN}, {"id": 2, "tenant_id": FOREIGN}])

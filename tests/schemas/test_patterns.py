@@ -59,6 +59,8 @@ SAFE = [
     r"^\w+( \w+)*$",
     r"\s+$",
     r"^#(?:[0-9a-f]{3}){1,2}$",
+    r"^(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)$",
+    r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)day$",
 ]
 # Each with a text, as a function of its length, that keeps it busy.
 CATASTROPHES: list[Any] = [
@@ -70,6 +72,8 @@ CATASTROPHES: list[Any] = [
     pytest.param(r"^(?:a{0,30}){0,30}$", lambda n: "a" * n + "!", id="bounded repetitions"),
     pytest.param(r"^(([a-z])+.)+[A-Z]([a-z])+$", lambda n: "a" * n, id="a class name"),
     pytest.param(r"^(?:[a-z]b|[a-f0-9]b)+$", lambda n: "ab" * n + "!", id="alternatives that overlap"),
+    pytest.param("(?:a|aa)" * 24 + "$", lambda n: "a" * n + "!", id="alternatives in a row"),
+    pytest.param("(?:a|ab|b|ba)" * 20 + "$", lambda n: "ab" * n + "!", id="alternatives that begin alike"),
     pytest.param(r"^(?:éa|Éa)+!$", lambda n: "éa" * n, id="letters that are the same without case"),
 ]
 
