@@ -28,10 +28,8 @@ class Ambient(BindParameter[Any]):
 
     inherit_cache = True
 
-    def __init__(
-        self, name: str, type_: TypeEngine[Any], ask: Callable[[], object], *, expanding: bool = False
-    ) -> None:
-        super().__init__(PREFIX + name, unique=True, type_=type_, callable_=ask, expanding=expanding)
+    def __init__(self, name: str, type_: TypeEngine[Any], ask: Callable[[], object]) -> None:
+        super().__init__(PREFIX + name, unique=True, type_=type_, callable_=ask)
 
     def recall(self) -> object:
         """Return the value that the execution which is about to be sent must have."""
@@ -46,16 +44,8 @@ def require_ambient(ambient: Iterable[tuple[str, BindParameter[Any]]], rows: Seq
     for name, parameter in ambient:
         value = parameter.recall() if isinstance(parameter, Ambient) else parameter.effective_value
         for row in rows:
-            if (_collect(row, name) if parameter.expanding else row[name]) != value:
+            if row[name] != value:
                 raise TenancyFault(f"A statement is given a value for {name!r}, which is not its own to give.")
-
-
-def _collect(row: Mapping[str, Any], name: str) -> list[Any]:
-    """Return the values of an expanding parameter, each of which has become one (SQLCompiler's naming)."""
-    values: list[Any] = []
-    while (key := f"{name}_{len(values) + 1}") in row:
-        values.append(row[key])
-    return values
 
 
 class TenantParameter(Ambient):

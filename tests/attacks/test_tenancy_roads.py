@@ -124,7 +124,7 @@ def refuse(engine: Engine, statement: Any, message: str) -> None:
 # -- names
 
 
-@pytest.mark.parametrize("name", ["{}.roads_pages", "roads_pages AS pages", "(SELECT * FROM roads_pages) AS pages"])
+@pytest.mark.parametrize("name", ["{}.roads_pages", "roads_pages AS roads", "(SELECT * FROM roads_pages) AS roads"])
 def test_a_name_that_is_not_to_be_quoted_is_read_as_text(engine: Engine, name: str) -> None:
     name = name.format("main" if engine.dialect.name == "sqlite" else "public")
     lightweight = table(quoted_name(name, False), column("title"), column("tenant_id"))
