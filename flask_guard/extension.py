@@ -210,7 +210,10 @@ class Guard(RuleDecorators):
         """What the view takes, as the schema of its `accepts` loaded it. Raises RuntimeError where there is none."""
         context = find_request_context()
         if context is None or context.loaded is NOT_LOADED:
-            raise RuntimeError("guard.body is for views with guard.accepts(...), and for methods that have a body.")
+            raise RuntimeError(
+                "guard.body is for views with guard.accepts(...), and for methods that have a body; "
+                'for GET say location="query".'
+            )
         return context.loaded
 
     def check(self, policy: Policy, obj: Checked | None) -> Checked:

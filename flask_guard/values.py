@@ -64,6 +64,10 @@ class Principal:
     authenticated_at: datetime | None = None
     mfa: bool = False
 
+    def __post_init__(self) -> None:
+        if str in (type(self.roles), type(self.scopes)):  # `"min" in "admin"` would grant a role
+            raise TypeError('roles and scopes are sets of texts, not one text: {"editor"}')
+
     @property
     def is_authenticated(self) -> bool:
         return self.kind != "anonymous"

@@ -142,3 +142,10 @@ def test_key_record_prints_without_its_digest() -> None:
 
 def test_levels_are_ordered_from_the_most_serious() -> None:
     assert list(Level) == ["error", "warning", "info"]
+
+
+@pytest.mark.parametrize("name", ["roles", "scopes"])
+def test_one_text_is_no_set_of_roles(name: str) -> None:
+    """A part of it would count as a role."""
+    with pytest.raises(TypeError, match="not one text"):
+        Principal("ada", **{name: "boss"})  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Column, Dialect, Engine, Table, delete, exists, func, insert, select, text, union_all, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,6 +22,8 @@ from ..errors import ConfigError, GuardError, TenancyError
 from .compiler import GuardedCompiler
 from .engines import guarded_dialect, is_installed
 from .rules import TableRule, find_protection, list_protected
+
+_passed: WeakKeyDictionary[Table, set[tuple[Any, int, int]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,20 @@ class Canary:
 
 
 def run_canaries(engine: Engine) -> None:
-    """Raise ConfigError unless every form of statement is filtered, for every protected table, on this engine."""
+    """Raise ConfigError unless every form of statement is filtered, for every protected table, on this engine.
+
+    A table that passed is asked again when its rule has changed: an application of many tables has many statements.
+    """
     dialect = guarded_dialect(engine.dialect)
     faults = [] if is_installed() else ["The connections of this process are not guarded."]
     for table in list_protected():
-        faults += _find_faults(table, cast(TableRule, find_protection(table)), dialect)
+        rule = cast(TableRule, find_protection(table))
+        state = (dialect.statement_compiler, len(rule.predicates), len(rule.checks))
+        passed = _passed.setdefault(table, set())
+        found = [] if state in passed else list(_find_faults(table, rule, dialect))
+        if not found:
+            passed.add(state)
+        faults += found
     if faults:
         raise ConfigError(*faults)
 

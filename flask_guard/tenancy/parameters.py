@@ -55,6 +55,11 @@ class TenantParameter(Ambient):
 
 
 _tenants: dict[Any, TenantParameter] = {}
+_NO_TENANT = (
+    "no tenant is bound: in a request the credential names it, in jobs, shells and tests use tenant_scope(...); "
+    "a row that is added in an unscoped block names its tenant itself"
+)
+_NO_PRINCIPAL = "rows that have owners, and no principal: outside of requests use tenant_scope(..., principal=...)"
 
 
 def tenant_parameter(type_: TypeEngine[Any]) -> TenantParameter:
@@ -71,7 +76,7 @@ def bound_tenant_id() -> str:
     """Return the id of the bound tenant. Raises TenantRequired without one."""
     tenant = find_identity().tenant.id
     if not tenant:
-        raise UnboundTenant
+        raise UnboundTenant(detail=_NO_TENANT)
     return tenant
 
 
@@ -114,7 +119,7 @@ def sees_all_owners(roles: Collection[str]) -> bool:
 def _require_principal() -> Principal:
     principal = find_identity().principal
     if not principal.is_authenticated:
-        raise UnboundPrincipal
+        raise UnboundPrincipal(detail=_NO_PRINCIPAL)
     return principal
 
 

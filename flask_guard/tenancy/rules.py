@@ -165,7 +165,7 @@ def find_owner_column(table: Table) -> Column[Any] | None:
 
 def find_parent_column(table: FromClause, key: str) -> Column[Any]:
     """Return the column that a foreign key column refers to. Raises TenancyError when it is none, or refers to two."""
-    targets = {foreign_key.column for foreign_key in table.c[key].foreign_keys}
+    targets = {foreign_key.column for foreign_key in table.c[key].foreign_keys} if key in table.c else set()
     if len(targets) != 1:
         raise TenancyFault(f"{describe(table)} names {key!r} as the way to its parent, which is no foreign key to one.")
     return targets.pop()
@@ -250,8 +250,8 @@ def _describe_fault(table: Table) -> str:
     rule = rule_of(table)
     if rule is None or not table.info.get(_INFO, {}).keys() & {"tenant", "parent", "global"}:
         return (
-            f"Nothing says whose the rows of the table {table.name!r} are: give it a tenant column, or set "
-            'info["guard"] to {"parent": "<foreign key column>"} or {"global": True}.'
+            f"Nothing says whose the rows of the table {table.name!r} are: give the model a TenantMixin, or "
+            'the table info=parent("<foreign key column>") or info=shared().'
         )
     try:
         if rule.parent is not None:
@@ -351,7 +351,7 @@ def _add_tenant(rule: TableRule, table: Table, key: str) -> None:
     def verify(values: list[object], _connection: Connection) -> None:
         bound = bound_tenant(type_)
         if any(value != bound for value in values):
-            raise ForeignWrite(detail="the tenant of a row to be inserted is not the one that is bound")
+            raise ForeignWrite(detail="the tenant of a row to be written is not the one that is bound")
 
     rule.predicates.append(RowPredicate(COMMANDS, lambda from_: from_.c[key] == tenant))
     rule.checks.append(ColumnCheck(key, verify, is_fixed=True, accepts=_is_own_tenant))

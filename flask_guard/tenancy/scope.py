@@ -68,7 +68,7 @@ def tenant_scope(tenant: str | Tenant, *, principal: Principal | None = None) ->
     """
     bound = tenant if isinstance(tenant, Tenant) else Tenant(tenant)
     if not isinstance(bound.id, str) or not bound.id.strip():
-        raise ValueError("a tenant scope needs the id of a tenant")
+        raise ValueError("a tenant scope needs the id of a tenant, as a text that is not blank")
     with entered(Identity(bound, principal or find_identity().principal)):
         yield bound
 

@@ -69,7 +69,7 @@ _MOST_NAME_BYTES = 63  # PostgreSQL cuts longer names off (NAMEDATALEN).
 _UNREADABLE = "A piece of SQL text cannot be read for sure, so it is not executed: {}."
 _NAMES_TABLE = (
     "SQL text names the table {!r}, whose rows are told apart by tenant or owner; text cannot be filtered. "
-    "Write it with select() and the like, or run it in an unscoped block."
+    "Write it with select() and the like, or run it on a connection that is opened in an unscoped block."
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 from sqlalchemy import Column, Engine, ForeignKey, Integer, MetaData, String, Table, create_engine
@@ -13,7 +14,7 @@ from flask_guard.tenancy import canaries, engines, text_guard
 from flask_guard.tenancy.canaries import run_canaries
 from flask_guard.tenancy.compiler import GuardedCompiler
 from flask_guard.tenancy.placement import Placement
-from flask_guard.tenancy.rules import TableRule
+from flask_guard.tenancy.rules import ColumnCheck, TableRule, add_check, rule_of
 
 from .ledger import Base
 
@@ -26,11 +27,27 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> E
     """An engine in a process that has the tables of the ledger."""
     tables = [table for table in Base.metadata.sorted_tables if "guard" in table.info]
     monkeypatch.setattr(canaries, "list_protected", lambda: [t for t in tables if canaries.find_protection(t)])
+    monkeypatch.setattr(canaries, "_passed", WeakKeyDictionary())
     return create_engine(request.param)
 
 
 def test_every_form_is_filtered_for_every_table(engine: Engine) -> None:
     run_canaries(engine)
+
+
+def test_what_passed_is_asked_again_when_its_rule_has_changed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Table] = []
+    monkeypatch.setattr(canaries, "_find_faults", lambda table, *_rest: asked.append(table) or [])
+    [first, *_others] = canaries.list_protected()
+
+    run_canaries(engine)
+    every = len(asked)
+    run_canaries(engine)
+    add_check(first, ColumnCheck("id", lambda _values, _connection: None))
+    run_canaries(engine)
+
+    rule_of(first).checks.pop()  # type: ignore[union-attr]
+    assert asked[every:] == [first]
 
 
 def no_where(self: Any, text: Any, select: Any, state: Any, columns: Any, sources: Any, *rest: Any) -> Any:

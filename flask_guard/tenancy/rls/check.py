@@ -46,7 +46,8 @@ def check(connection: Connection, tables: Sequence[Table], *, roles: Roles | Non
         wanted = want_table(table)
         found = find_table(connection, wanted.full_name)
         if found is None:
-            findings.append(_error("FG-RLS-001", f"The table {wanted.full_name} is not in the database.", _APPLY))
+            what = f"The table {wanted.full_name} is not in the database."
+            findings.append(_error("FG-RLS-001", what, f"Make it first. {_APPLY}"))
             continue
         there.append(found)
         findings += _check_table(connection, found, wanted, can_compare=not changed)
@@ -216,7 +217,10 @@ def _check_role(role: FoundRole | None, roles: Roles, level: Level) -> Iterator[
     for other in role.bypassing:
         if other != roles.system:
             yield Finding(
-                "FG-RLS-002", level, f"The role {role.name} may become {other}, which is past row security.", _ROLES
+                "FG-RLS-002",
+                level,
+                f"The role {role.name} may become {other}, which is past row security.",
+                f"Set GUARD_RLS_SYSTEM_ROLE={other} if it is the role of unscoped blocks, otherwise revoke it.",
             )
 
 
