@@ -65,7 +65,8 @@ class Principal:
     mfa: bool = False
 
     def __post_init__(self) -> None:
-        if str in (type(self.roles), type(self.scopes)):  # `"min" in "admin"` would grant a role
+        given: tuple[object, ...] = (self.roles, self.scopes)
+        if any(isinstance(names, str) for names in given):  # `"min" in "admin"` would grant a role
             raise TypeError('roles and scopes are sets of texts, not one text: {"editor"}')
 
     @property
