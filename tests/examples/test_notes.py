@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import secrets
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
 from sqlalchemy import event, inspect
 from werkzeug.test import TestResponse
 
-from .support import EXAMPLES
+from .notes_client import BOTH, Caller, make_app
 
-BOTH = ("notes:read", "notes:write")
 MIB = 1024 * 1024
 NO_NOTE = "/notes/00000000-0000-4000-8000-000000000000"
-
-
-@pytest.fixture(scope="module")
-def notes() -> Iterator[Any]:
-    """The package `notes`, imported as `flask --app examples/notes` does."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(EXAMPLES))
-        yield importlib.import_module("notes")
-
-
-def make_app(notes: Any, **config: Any) -> Flask:
-    app: Flask = notes.create_app({"GUARD_JWT_SECRET_KEY": secrets.token_urlsafe(48), **config})
-    return app
 
 
 @pytest.fixture
@@ -48,29 +30,6 @@ def sqlite_app(notes: Any, tmp_path: Path) -> Iterator[Flask]:
     app = make_app(notes, DATABASE_URL=f"sqlite:///{tmp_path / 'notes.db'}")
     yield app
     app.extensions["notes.engine"].dispose()
-
-
-class Caller:
-    """A client that always shows the same token."""
-
-    def __init__(self, app: Flask, tenant: str | None = "acme", *, subject: str = "ada", **issued: Any) -> None:
-        issued.setdefault("scopes", BOTH)
-        self._client: FlaskClient = app.test_client()
-        with app.app_context():
-            token = app.extensions["guard"].tokens.issue(subject, tenant=tenant, **issued)
-        self._headers = {"Authorization": f"Bearer {token}"}
-
-    def __call__(self, method: str, path: str, **request: Any) -> TestResponse:
-        return self._client.open(path, method=method, headers=self._headers, **request)
-
-    def write(self, title: str = "Milk", body: str = "Two bottles") -> dict[str, Any]:
-        answer = self("POST", "/notes", json={"title": title, "body": body})
-        assert answer.status_code == 201, answer.text
-        note: dict[str, Any] = answer.get_json()
-        return note
-
-    def titles(self) -> list[str]:
-        return [note["title"] for note in self("GET", "/notes").get_json()["notes"]]
 
 
 def assert_problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
@@ -388,55 +347,3 @@ def test_api_keys_are_kept_in_the_database_of_the_notes(app: Flask) -> None:
 
     assert [note["title"] for note in answer.get_json()["notes"]] == ["of acme"]
     assert {"notes", "guard_api_keys"} <= set(inspect(engine).get_table_names())
-
-
-def test_without_an_address_notes_are_in_a_private_instance_folder(
-    notes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "instance"
-    find_address: Callable[[Flask], Any] = importlib.import_module("notes.extensions").find_address
-
-    address = find_address(Flask("notes", instance_path=str(folder)))
-
-    assert address.render_as_string() == f"sqlite:///{folder}/notes.sqlite3"
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-
-
-@pytest.mark.parametrize(
-    ("url", "driver"),
-    [
-        ("postgresql://someone@host/notes", "postgresql+psycopg"),
-        ("postgresql+psycopg://someone@host/notes", "postgresql+psycopg"),
-        ("sqlite:////somewhere/notes.db", "sqlite"),
-    ],
-)
-def test_the_address_of_postgresql_needs_no_driver(notes: Any, url: str, driver: str) -> None:
-    app = Flask("notes")
-    app.config["DATABASE_URL"] = url
-
-    address = importlib.import_module("notes.extensions").find_address(app)
-
-    assert address.drivername == driver
-    assert address.database == url.split("/", 3)[3]
-
-
-def test_the_environment_names_the_database(notes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "elsewhere.db"
-    monkeypatch.setenv("NOTES_DATABASE_URL", f"sqlite:///{file}")
-
-    app = make_app(notes)
-    Caller(app).write()
-    app.extensions["notes.engine"].dispose()
-
-    assert file.is_file()
-
-
-def test_two_applications_keep_their_notes_apart(notes: Any, tmp_path: Path) -> None:
-    first, second = (make_app(notes, DATABASE_URL=f"sqlite:///{tmp_path / name}") for name in ("first.db", "second.db"))
-    Caller(first).write("first")
-
-    titles = Caller(first).titles(), Caller(second).titles()
-
-    assert titles == (["first"], [])
-    for app in (first, second):
-        app.extensions["notes.engine"].dispose()
