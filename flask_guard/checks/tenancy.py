@@ -22,7 +22,8 @@ def _register(check_id: str, level: Level, remedy: str, find: Find) -> None:
 
     @register_check(check_id)
     def check(runtime: Runtime) -> Iterator[Finding]:
-        if "flask_guard.tenancy.process" in sys.modules:  # else there are no such tables
+        # Else there are no such tables, or it is not known whose they are.
+        if "flask_guard.tenancy.process" in sys.modules and runtime.find_engines():
             review = importlib.import_module("flask_guard.tenancy.review")
             for sentence in find(review, runtime):
                 yield Finding(check_id, level, sentence, remedy)

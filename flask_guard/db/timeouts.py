@@ -126,7 +126,7 @@ def _apply_to_postgresql(connection: Connection, limit_s: float, statement: str)
         info[APPLIED] = (transaction, applied_s)
     elif told is not transaction:
         applied_s = 0.0
-    if statement[:8].upper() == "ROLLBACK":  # to a savepoint: of a transaction that may take no other statement
+    if str(statement)[:8].upper() == "ROLLBACK":  # to a savepoint: of a transaction that may take no other statement
         info[APPLIED] = (transaction, None)  # what was set since is taken back, so nobody knows what holds
     elif limit_s != applied_s and not getattr(_driver_of(connection), "autocommit", False):
         info[APPLIED] = (transaction, limit_s)  # before the statement, which comes by here too

@@ -27,7 +27,7 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
 def find(check_id: str, tmp_path: Path, engine: sa.Engine | None = None) -> list[str]:
     """Return the sentences of one check on an application with the engine."""
     gc.collect()  # the models of other tests, which nobody holds
-    guard = Guard(Flask("app", instance_path=str(tmp_path)), engine=engine)
+    guard = Guard(Flask("app", instance_path=str(tmp_path)), engine=engine or sa.create_engine("sqlite://"))
     return [finding.message for finding in registry._checks[check_id](guard.runtime)]
 
 

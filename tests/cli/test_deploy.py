@@ -16,6 +16,7 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from flask_guard.cli.deploy import deploy
+from flask_guard.tenancy.scope import unscoped_block
 from tests.services import postgres
 
 
@@ -45,7 +46,8 @@ class Deployed:
         self.document = read("--database", database, "--schema", schema, "--statement-timeout", "7s", *arguments)
 
     def apply(self) -> None:
-        with self.root.connect() as connection:
+        # An administrator's own connection, where programs in text (DO) are taken.
+        with unscoped_block("test"), self.root.connect() as connection:
             for statement in self.document["sql"]:
                 connection.exec_driver_sql(statement)
 

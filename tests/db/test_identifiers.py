@@ -15,6 +15,7 @@ from werkzeug.datastructures import MultiDict
 from flask_guard.db.identifiers import quote_identifier, safe_column, safe_table
 from flask_guard.errors import ConfigError, InvalidQuery
 from flask_guard.queries import parse_list_query
+from flask_guard.tenancy.scope import unscoped_block
 
 
 class Base(DeclarativeBase):
@@ -153,16 +154,19 @@ def test_a_parsed_query_becomes_a_statement(database_url: str) -> None:
     query = parse_list_query(
         MultiDict([("title", "b' OR 1=1 --"), ("sort", "-title,id")]), filters={"title"}, sorts={"title", "id"}
     )
-    engine = create_engine(database_url, poolclass=NullPool)
-    Base.metadata.create_all(engine)
-    with Session(engine) as session, session.begin():
-        session.add_all([Note(title="b' OR 1=1 --", pin="1"), Note(title="c", pin="2")])
+    with unscoped_block("other tests have tables of tenants of this name"):
+        engine = create_engine(database_url, poolclass=NullPool)
+        Base.metadata.create_all(engine)
+        with Session(engine) as session, session.begin():
+            session.add_all([Note(title="b' OR 1=1 --", pin="1"), Note(title="c", pin="2")])
 
-    statement = select(Note.title).where(*(safe_column(Note, name) == value for name, value in query.filters.items()))
-    for name, is_descending in query.sort:
-        column = safe_column(Note, name)
-        statement = statement.order_by(column.desc() if is_descending else column)
-    with Session(engine) as session:
-        titles = session.scalars(statement.limit(query.limit)).all()
+        statement = select(Note.title).where(
+            *(safe_column(Note, name) == value for name, value in query.filters.items())
+        )
+        for name, is_descending in query.sort:
+            column = safe_column(Note, name)
+            statement = statement.order_by(column.desc() if is_descending else column)
+        with Session(engine) as session:
+            titles = session.scalars(statement.limit(query.limit)).all()
 
     assert titles == ["b' OR 1=1 --"]
