@@ -26,6 +26,8 @@ from .rows import RowMaker, make_tenant, make_value, plain_columns, tenant_value
 
 # PostgreSQL's insufficient_privilege: what a policy of row-level security says to a write.
 _REFUSED_BY_POLICY = "42501"
+# A shorter text may stand in another one by chance.
+_TELLING_LENGTH = 8
 _TELLING_TYPES = (str, int, float, Decimal, UUID, bytes, datetime)
 
 
@@ -272,7 +274,7 @@ class World:
     def _is_telling(self, value: Any) -> bool:
         telling = self._foreign_values - self._own_values
         if isinstance(value, str):
-            return any(isinstance(one, str) and one and one in value for one in telling)
+            return any(isinstance(one, str) and len(one) >= _TELLING_LENGTH and one in value for one in telling)
         return isinstance(value, _TELLING_TYPES) and not isinstance(value, bool) and value in telling
 
     def judge_rows(self) -> None:
