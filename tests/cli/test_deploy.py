@@ -57,7 +57,7 @@ class Deployed:
     def run(self, kind: str, *statements: str) -> Any:
         """Run statements in one transaction. NOTES and SYSTEM stand for the table and the role."""
         system = self.roles["system"].replace('"', '""')
-        names = {"NOTES": f'"{self.schema}".notes', "SYSTEM": f'"{system}"'}
+        names = {"NOTES": f'"{self.schema}".deployed_notes', "SYSTEM": f'"{system}"'}
         with self.engine(kind).begin() as connection:
             for statement in statements:
                 for word, name in names.items():
@@ -110,10 +110,10 @@ def test_the_owner_migrates_and_the_application_serves(deployed: Deployed) -> No
 def test_the_application_may_do_nothing_else(deployed: Deployed, statement: str) -> None:
     schema = f'"{deployed.schema}"'
     application = '"' + deployed.roles["application"].replace('"', '""') + '"'
-    deployed.run("owner", f"CREATE TABLE {schema}.notes (id integer PRIMARY KEY)")
+    deployed.run("owner", f"CREATE TABLE {schema}.deployed_notes (id integer PRIMARY KEY)")
 
     with pytest.raises(ProgrammingError, match=r"permission denied|must be owner|must have|may|Only roles"):
-        deployed.run("application", statement.format(schema=schema, table=f"{schema}.notes", application=application))
+        deployed.run("application", statement.format(schema=schema, table=f"{schema}.deployed_notes", application=application))
 
 
 def test_row_security_holds_for_the_application_until_it_takes_the_role_of_the_system(deployed: Deployed) -> None:
