@@ -113,7 +113,9 @@ def test_the_application_may_do_nothing_else(deployed: Deployed, statement: str)
     deployed.run("owner", f"CREATE TABLE {schema}.deployed_notes (id integer PRIMARY KEY)")
 
     with pytest.raises(ProgrammingError, match=r"permission denied|must be owner|must have|may|Only roles"):
-        deployed.run("application", statement.format(schema=schema, table=f"{schema}.deployed_notes", application=application))
+        deployed.run(
+            "application", statement.format(schema=schema, table=f"{schema}.deployed_notes", application=application)
+        )
 
 
 def test_row_security_holds_for_the_application_until_it_takes_the_role_of_the_system(deployed: Deployed) -> None:
