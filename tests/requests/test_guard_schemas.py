@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 from marshmallow import fields, validate
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
+from sqlalchemy.orm import Mapped, mapped_column
 
 from flask_guard import Guard, tenant_scope
 from flask_guard.db import TenantMixin
@@ -27,46 +27,14 @@ from flask_guard.schemas import (
 )
 
 from .conftest import assert_problem
+from .databases import Opened, with_engine, with_flask_sqlalchemy, with_lite
 
 PASSWORD = "correct horse battery"
-Opened = tuple[Any, Callable[[], Any], dict[str, Any]]
-
-
-def _with_flask_sqlalchemy(app: Flask, url: str) -> Opened:
-    from flask_sqlalchemy import SQLAlchemy
-
-    class Base(DeclarativeBase):
-        pass
-
-    app.config["SQLALCHEMY_DATABASE_URI"] = url
-    db = SQLAlchemy(app, model_class=Base)
-    return db.Model, lambda: db.session, {"db": db}
 
 
 def _with_extension_found(app: Flask, url: str) -> Opened:
-    model, get_session, _supplied = _with_flask_sqlalchemy(app, url)
+    model, get_session, _supplied = with_flask_sqlalchemy(app, url)
     return model, get_session, {}
-
-
-def _with_lite(app: Flask, url: str) -> Opened:
-    from flask_sqlalchemy_lite import SQLAlchemy
-
-    class Base(DeclarativeBase):
-        pass
-
-    app.config["SQLALCHEMY_ENGINES"] = {"default": url}
-    db = SQLAlchemy(app)
-    return Base, lambda: db.session, {"db": db}
-
-
-def _with_engine(app: Flask, url: str) -> Opened:
-    class Base(DeclarativeBase):
-        pass
-
-    engine = sa.create_engine(url)
-    sessions = scoped_session(sessionmaker(engine))
-    app.teardown_appcontext(lambda _error: sessions.remove())
-    return Base, sessions, {"engine": engine}
 
 
 class Caller:
@@ -92,7 +60,7 @@ class Caller:
             return {name: getattr(row, name) for name in ("email", "name", "password", "role", "plan")}
 
 
-_WAYS = [_with_flask_sqlalchemy, _with_extension_found, _with_lite, _with_engine]
+_WAYS = [with_flask_sqlalchemy, _with_extension_found, with_lite, with_engine]
 
 
 def _open_site(way: Callable[[Flask, str], Opened], folder: Path, url: str) -> Iterator[Caller]:
@@ -120,7 +88,7 @@ def _open_site(way: Callable[[Flask, str], Opened], folder: Path, url: str) -> I
     engine.dispose()
 
 
-@pytest.fixture(params=_WAYS, ids=lambda way: way.__name__[6:])
+@pytest.fixture(params=_WAYS, ids=lambda way: way.__name__.removeprefix("_")[5:])
 def ask(request: pytest.FixtureRequest, tmp_path: Path, database_url: str) -> Iterator[Caller]:
     """An application that keeps users of several tenants."""
     yield from _open_site(request.param, tmp_path, database_url)
@@ -129,7 +97,7 @@ def ask(request: pytest.FixtureRequest, tmp_path: Path, database_url: str) -> It
 @pytest.fixture
 def lite(tmp_path: Path) -> Iterator[Caller]:
     """The same, for what has nothing to do with the kind of database."""
-    yield from _open_site(_with_lite, tmp_path, f"sqlite:///{tmp_path / 'app.db'}")
+    yield from _open_site(with_lite, tmp_path, f"sqlite:///{tmp_path / 'app.db'}")
 
 
 def _add_views(app: Flask, guard: Guard, user: Any, get_session: Callable[[], Any]) -> None:

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask, Response, jsonify, request, stream_with_context
 from sqlalchemy import select
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from flask_guard import ConfigError, Guard, tenant_scope
@@ -20,43 +20,10 @@ from flask_guard.errors import TenancyError
 from flask_guard.tenancy.compiler import GuardedCompiler
 
 from .conftest import assert_problem
-
-Opened = tuple[Any, Callable[[], Any], dict[str, Any]]
-
-
-def _with_flask_sqlalchemy(app: Flask, url: str) -> Opened:
-    from flask_sqlalchemy import SQLAlchemy
-
-    class Base(DeclarativeBase):
-        pass
-
-    app.config["SQLALCHEMY_DATABASE_URI"] = url
-    db = SQLAlchemy(app, model_class=Base)
-    return db.Model, lambda: db.session, {"db": db}
+from .databases import with_engine, with_flask_sqlalchemy, with_lite
 
 
-def _with_lite(app: Flask, url: str) -> Opened:
-    from flask_sqlalchemy_lite import SQLAlchemy
-
-    class Base(DeclarativeBase):
-        pass
-
-    app.config["SQLALCHEMY_ENGINES"] = {"default": url}
-    db = SQLAlchemy(app)
-    return Base, lambda: db.session, {"db": db}
-
-
-def _with_engine(app: Flask, url: str) -> Opened:
-    class Base(DeclarativeBase):
-        pass
-
-    engine = sa.create_engine(url)
-    sessions = scoped_session(sessionmaker(engine))
-    app.teardown_appcontext(lambda _error: sessions.remove())
-    return Base, sessions, {"engine": engine}
-
-
-@pytest.fixture(params=[_with_flask_sqlalchemy, _with_lite, _with_engine], ids=lambda way: way.__name__[6:])
+@pytest.fixture(params=[with_flask_sqlalchemy, with_lite, with_engine], ids=lambda way: way.__name__[5:])
 def site(request: pytest.FixtureRequest, tmp_path: Path, database_url: str) -> Iterator[Any]:
     """(a client, headers for a tenant, the application, the model, a way to a Session)."""
     app = Flask("app", instance_path=str(tmp_path / "instance"))
